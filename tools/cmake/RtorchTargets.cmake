@@ -1,0 +1,51 @@
+# Helpers that every folder's CMakeLists.txt uses. Sources are listed, never
+# globbed; the link list of a target is the layering rule of its folder.
+
+include(CMakeParseArguments)
+find_package(Threads REQUIRED)
+
+add_library(rtorch_options INTERFACE)
+target_include_directories(rtorch_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(rtorch_options INTERFACE
+  -Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+if(RTORCH_SANITIZE)
+  target_compile_options(rtorch_options INTERFACE
+    -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(rtorch_options INTERFACE -fsanitize=${RTORCH_SANITIZE})
+endif()
+
+find_program(RTORCH_MOLD mold)
+if(RTORCH_MOLD)
+  target_link_options(rtorch_options INTERFACE -fuse-ld=mold)
+endif()
+
+# rtorch_add_library(NAME SOURCES ... [LINK ...] [SHARED])
+# A static library by default; LINK is public.
+function(rtorch_add_library name)
+  cmake_parse_arguments(ARG "SHARED" "" "SOURCES;LINK" ${ARGN})
+  if(ARG_SHARED)
+    add_library(${name} SHARED ${ARG_SOURCES})
+  else()
+    add_library(${name} STATIC ${ARG_SOURCES})
+  endif()
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE rtorch_options)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+endfunction()
+
+# rtorch_add_tool(NAME SOURCES ... [LINK ...])
+function(rtorch_add_tool name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} rtorch_options)
+endfunction()
+
+# rtorch_add_unit_test(NAME SOURCES ... [LINK ...]): a Catch2 program that ctest runs.
+function(rtorch_add_unit_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} rtorch_catch_main rtorch_options)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()
