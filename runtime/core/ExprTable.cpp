@@ -1,0 +1,159 @@
+#include "runtime/core/ExprTable.h"
+
+#include "runtime/format/Text.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace rtorch::core {
+
+using format::ExprId;
+using format::ExprNode;
+using format::ExprOp;
+using format::text;
+
+namespace {
+
+/// Printing stops here: a table may share subterms so that the text grows exponentially.
+constexpr size_t kLongestText = 400;
+
+/// a op b; nullopt on overflow and on division by zero.
+std::optional<int64_t> apply(ExprOp op, int64_t a, int64_t b) {
+  int64_t result = 0;
+  switch (op) {
+  case ExprOp::Add:
+    return __builtin_add_overflow(a, b, &result) ? std::nullopt : std::optional(result);
+  case ExprOp::Mul:
+    return __builtin_mul_overflow(a, b, &result) ? std::nullopt : std::optional(result);
+  case ExprOp::FloorDiv:
+    if (b == 0 || (a == INT64_MIN && b == -1))
+      return std::nullopt;
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+  case ExprOp::Mod:
+    if (b == 0)
+      return std::nullopt;
+    if (b == -1)
+      return 0;
+    result = a % b;
+    return result != 0 && (result < 0) != (b < 0) ? result + b : result;
+  case ExprOp::Min:
+    return std::min(a, b);
+  case ExprOp::Max:
+    return std::max(a, b);
+  case ExprOp::Constant:
+  case ExprOp::Symbol:
+    break;
+  }
+  return std::nullopt;
+}
+
+Error evaluationError(const format::Manifest &manifest, ExprId id, bool byZero,
+                      std::span<const int64_t> symbols) {
+  std::string where = printSymbols(manifest, symbols);
+  return makeError(ErrorCode::LayoutOverflow,
+                   text("'", printExpr(manifest, id), "' ",
+                        byZero ? "divides by zero" : "does not fit into 64 bits",
+                        where.empty() ? "" : " for ", where));
+}
+
+/// Precedence of what print() gives: a sum is put in parentheses within a product.
+enum class Binding : uint8_t { Sum, Product, Atom };
+
+struct Printer {
+  const format::Manifest &manifest;
+
+  std::string print(ExprId id, Binding outer, size_t depth) const {
+    const ExprNode &node = manifest.exprs[id];
+    if (depth > 64)
+      return "...";
+    switch (node.op) {
+    case ExprOp::Constant:
+      return node.a < 0 && outer != Binding::Sum ? text("(", node.a, ")")
+                                                 : text(node.a);
+    case ExprOp::Symbol:
+      return manifest.symbols[size_t(node.a)].name;
+    case ExprOp::Add:
+      return infix(node, " + ", Binding::Sum, outer, depth);
+    case ExprOp::Mul:
+      return infix(node, "*", Binding::Product, outer, depth);
+    case ExprOp::FloorDiv:
+      return call("floordiv", node, depth);
+    case ExprOp::Mod:
+      return call("mod", node, depth);
+    case ExprOp::Min:
+      return call("min", node, depth);
+    case ExprOp::Max:
+      return call("max", node, depth);
+    }
+    return {};
+  }
+
+  std::string operands(const ExprNode &node, const char *between, Binding binding,
+                       size_t depth) const {
+    std::string a = print(ExprId(node.a), binding, depth + 1);
+    if (a.size() > kLongestText)
+      return "...";
+    return text(a, between, print(ExprId(node.b), binding, depth + 1));
+  }
+  std::string infix(const ExprNode &node, const char *sign, Binding binding,
+                    Binding outer, size_t depth) const {
+    std::string inner = operands(node, sign, binding, depth);
+    return outer > binding ? text("(", inner, ")") : inner;
+  }
+  std::string call(const char *name, const ExprNode &node, size_t depth) const {
+    return text(name, "(", operands(node, ", ", Binding::Sum, depth), ")");
+  }
+};
+
+} // namespace
+
+Status evaluate(const format::Manifest &manifest, std::span<const int64_t> symbols,
+                std::span<int64_t> values) {
+  for (size_t i = 0; i < manifest.exprs.size(); ++i) {
+    const ExprNode &node = manifest.exprs[i];
+    if (node.op == ExprOp::Constant) {
+      values[i] = node.a;
+      continue;
+    }
+    if (node.op == ExprOp::Symbol) {
+      values[i] = symbols[size_t(node.a)];
+      continue;
+    }
+    const int64_t b = values[size_t(node.b)];
+    std::optional<int64_t> value = apply(node.op, values[size_t(node.a)], b);
+    if (!value)
+      return evaluationError(manifest, ExprId(i), b == 0, symbols);
+    values[i] = *value;
+  }
+  return {};
+}
+
+std::string printExpr(const format::Manifest &manifest, ExprId id) {
+  std::string out = Printer{manifest}.print(id, Binding::Sum, 0);
+  if (out.size() > kLongestText)
+    out = out.substr(0, kLongestText) + "...";
+  return out;
+}
+
+std::optional<int64_t> constantValue(const format::Manifest &manifest, ExprId id) {
+  std::vector<std::optional<int64_t>> values(id + 1);
+  for (size_t i = 0; i <= id; ++i) {
+    const ExprNode &node = manifest.exprs[i];
+    if (node.op == ExprOp::Constant)
+      values[i] = node.a;
+    else if (node.op != ExprOp::Symbol && values[size_t(node.a)] &&
+             values[size_t(node.b)])
+      values[i] = apply(node.op, *values[size_t(node.a)], *values[size_t(node.b)]);
+  }
+  return values[id];
+}
+
+std::string printSymbols(const format::Manifest &manifest,
+                         std::span<const int64_t> symbols) {
+  std::string out;
+  for (size_t i = 0; i < manifest.symbols.size(); ++i)
+    out += text(i ? ", " : "", manifest.symbols[i].name, " = ", symbols[i]);
+  return out;
+}
+
+} // namespace rtorch::core

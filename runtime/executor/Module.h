@@ -1,0 +1,84 @@
+// A loaded module: immutable, shared by all its instances and threads.
+#pragma once
+
+#include "runtime/core/Status.h"
+#include "runtime/executor/Image.h"
+#include "runtime/format/ModuleFile.h"
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace rtorch::executor {
+
+struct LoadOptions {
+  /// Do not touch the code: enough to describe a module, also one for another CPU.
+  bool describe_only = false;
+  /// Compare the constants with their checksum. Reads all of them (about 0.1 s a
+  /// gigabyte from the page cache); without it a changed weight goes unnoticed.
+  bool verify_constants = true;
+};
+
+/// Where the operands and values of a launch begin in a plan's flat tables.
+struct LaunchEntry {
+  rtorch_kernel kernel = nullptr;
+  uint32_t first_operand = 0;
+  uint32_t first_value = 0;
+};
+
+/// An operand whose address changes from call to call.
+struct CallOperand {
+  uint32_t position = 0; // in the flat table of operands
+  uint32_t storage = 0;
+  format::ExprId byte_offset = 0;
+};
+
+/// Sizes and strides of a state; both are known when the module is compiled.
+struct StateShape {
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+};
+
+class Module final {
+public:
+  /// Maps and checks `path`, and opens its code unless told otherwise. Codes:
+  /// ModuleIo, ModuleFormat, ModuleDamaged, ModuleVersion, ModuleTarget, ModuleLink,
+  /// ModulePlan.
+  static core::Result<std::shared_ptr<const Module>>
+  load(const std::filesystem::path &path, const LoadOptions &options);
+
+  const format::Manifest &manifest() const { return file_->manifest(); }
+  const format::ModuleFile &file() const { return *file_; }
+  /// Whether the code is there (no describe_only).
+  bool isRunnable() const { return runnable_; }
+  std::span<const std::byte> constant(size_t index) const {
+    return file_->constant(index);
+  }
+
+  const StateShape &stateShape(size_t index) const { return state_shapes_[index]; }
+
+  /// One per entry of the schedule.
+  std::span<const LaunchEntry> launches() const { return launches_; }
+  size_t operandCount() const { return operand_count_; }
+  size_t valueCount() const { return value_count_; }
+  /// The operands in arguments' and results' memory.
+  std::span<const CallOperand> callOperands() const { return call_operands_; }
+
+private:
+  Module() = default;
+  core::Status link(const std::string &path);
+  core::Status shapeStates();
+  void flattenSchedule();
+
+  std::unique_ptr<const format::ModuleFile> file_;
+  Image image_; // closed before file_
+  bool runnable_ = false;
+  std::vector<StateShape> state_shapes_;
+  std::vector<LaunchEntry> launches_;
+  std::vector<CallOperand> call_operands_;
+  size_t operand_count_ = 0;
+  size_t value_count_ = 0;
+};
+
+} // namespace rtorch::executor

@@ -1,0 +1,197 @@
+#include "runtime/format/KernelAbi.h"
+#include "runtime/format/ManifestCodec.h"
+#include "runtime/format/Text.h"
+
+#include <bit>
+#include <string_view>
+
+namespace rtorch::format {
+namespace {
+
+/// Collects the first rule that the manifest breaks.
+class Validator {
+public:
+  explicit Validator(const Manifest &manifest) : m_(manifest) {}
+
+  FormatStatus run() {
+    checkExprs();
+    checkSymbols();
+    checkArguments();
+    checkResults();
+    checkMemory();
+    checkSchedule();
+    if (problem_.empty())
+      return std::nullopt;
+    return formatError(FormatErrorKind::Inconsistent, text("manifest: ", problem_));
+  }
+
+private:
+  template <typename... Parts> void expect(bool holds, const Parts &...parts) {
+    if (!holds && problem_.empty())
+      problem_ = text(parts...);
+  }
+  void index(uint64_t value, size_t count, std::string_view where,
+             std::string_view what) {
+    expect(value < count, where, " refers to ", what, " ", value, ", but there are ",
+           count);
+  }
+  void expr(ExprId id, std::string_view where) {
+    index(id, m_.exprs.size(), where, "expression");
+  }
+
+  void checkExprs() {
+    for (size_t i = 0; i < m_.exprs.size(); ++i) {
+      const ExprNode &node = m_.exprs[i];
+      const std::string where = text("expression ", i);
+      if (node.op == ExprOp::Constant)
+        continue;
+      if (node.op == ExprOp::Symbol) {
+        index(uint64_t(node.a), m_.symbols.size(), where, "symbol");
+        continue;
+      }
+      // Operands lie before their user: the table can be evaluated in one pass.
+      index(uint64_t(node.a), i, where, "earlier expression");
+      index(uint64_t(node.b), i, where, "earlier expression");
+    }
+  }
+
+  void checkSymbols() {
+    for (const Symbol &symbol : m_.symbols) {
+      const std::string where = text("symbol '", symbol.name, "'");
+      expect(symbol.min <= symbol.max, where, " has an empty range");
+      index(symbol.argument, m_.arguments.size(), where, "argument");
+      if (!problem_.empty())
+        return;
+      const Argument &argument = m_.arguments[symbol.argument];
+      if (symbol.dim == -1) {
+        expect(argument.kind == Argument::Kind::Int, where,
+               " is the value of an argument that is no integer");
+      } else {
+        expect(argument.kind == Argument::Kind::Tensor && symbol.dim >= 0 &&
+                   size_t(symbol.dim) < argument.tensor.sizes.size(),
+               where, " is read from a dimension that its argument lacks");
+      }
+    }
+  }
+
+  void spec(const TensorSpec &tensor, std::string_view where) {
+    expect(tensor.sizes.size() <= kMaxRank, where, " has rank ", tensor.sizes.size());
+    expect(tensor.sizes.size() == tensor.strides.size(), where, " has ",
+           tensor.sizes.size(), " sizes, but ", tensor.strides.size(), " strides");
+    for (ExprId id : tensor.sizes)
+      expr(id, where);
+    for (ExprId id : tensor.strides)
+      expr(id, where);
+  }
+
+  void checkArguments() {
+    for (const Argument &argument : m_.arguments) {
+      const std::string where = text("argument '", argument.name, "'");
+      if (argument.kind == Argument::Kind::Tensor) {
+        spec(argument.tensor, where);
+        expect(std::has_single_bit(argument.alignment), where, " has alignment ",
+               argument.alignment);
+      } else if (argument.kind == Argument::Kind::Int) {
+        expr(argument.value, where);
+      }
+    }
+  }
+
+  void checkResults() {
+    for (const Result &result : m_.results) {
+      const std::string where = text("result '", result.name, "'");
+      if (result.kind == Result::Kind::Int)
+        expr(result.value, where);
+      if (result.kind != Result::Kind::Tensor && result.kind != Result::Kind::View)
+        continue;
+      spec(result.tensor, where);
+      if (result.kind != Result::Kind::View)
+        continue;
+      expr(result.byte_offset, where);
+      index(result.storage, m_.storages.size(), where, "storage");
+      if (problem_.empty())
+        expect(m_.storages[result.storage].kind != StorageKind::Arena, where,
+               " is a view of the arena");
+    }
+  }
+
+  void checkStorage(const Storage &storage, const std::string &where) {
+    switch (storage.kind) {
+    case StorageKind::Argument:
+      index(storage.index, m_.arguments.size(), where, "argument");
+      if (problem_.empty())
+        expect(m_.arguments[storage.index].kind == Argument::Kind::Tensor, where,
+               " is an argument that is no tensor");
+      break;
+    case StorageKind::Result:
+      index(storage.index, m_.results.size(), where, "result");
+      if (problem_.empty())
+        expect(m_.results[storage.index].kind == Result::Kind::Tensor, where,
+               " is a result that has no memory of its own");
+      break;
+    case StorageKind::Constant:
+      index(storage.index, m_.constants.size(), where, "constant");
+      break;
+    case StorageKind::State:
+      index(storage.index, m_.states.size(), where, "state");
+      break;
+    case StorageKind::Arena:
+      expr(storage.offset, where);
+      expr(storage.bytes, where);
+      break;
+    }
+  }
+
+  void checkMemory() {
+    expr(m_.arena_bytes, "the arena's size");
+    for (const Constant &constant : m_.constants) {
+      const std::string where = text("constant '", constant.name, "'");
+      expect(constant.offset % RTORCH_ALIGNMENT == 0, where, " is not aligned to ",
+             RTORCH_ALIGNMENT, " bytes");
+      expect(constant.bytes <= UINT64_MAX - constant.offset, where, " has no end");
+    }
+    for (const State &state : m_.states) {
+      const std::string where = text("state '", state.name, "'");
+      spec(state.tensor, where);
+      index(state.initial, m_.constants.size(), where, "constant");
+      if (problem_.empty())
+        expect(state.byte_offset <= m_.constants[state.initial].bytes, where,
+               " begins behind its storage");
+    }
+    for (size_t i = 0; i < m_.storages.size(); ++i)
+      checkStorage(m_.storages[i], text("storage ", i));
+  }
+
+  void checkLaunch(const Launch &launch) {
+    const std::string where = text("launch '", launch.name, "'");
+    index(launch.kernel, m_.kernels.size(), where, "kernel");
+    for (const Operand &operand : launch.operands) {
+      index(operand.storage, m_.storages.size(), where, "storage");
+      expr(operand.byte_offset, where);
+    }
+    for (ExprId id : launch.values)
+      expr(id, where);
+    expr(launch.grid, where);
+    expr(launch.scratch_bytes, where);
+  }
+
+  void checkSchedule() {
+    for (const Check &check : m_.checks) {
+      expr(check.lhs, "a check");
+      expr(check.rhs, "a check");
+    }
+    for (const Kernel &kernel : m_.kernels)
+      expect(!kernel.symbol.empty(), "kernel '", kernel.name, "' has no symbol");
+    for (const Launch &launch : m_.schedule)
+      checkLaunch(launch);
+  }
+
+  const Manifest &m_;
+  std::string problem_;
+};
+
+} // namespace
+
+FormatStatus validate(const Manifest &manifest) { return Validator(manifest).run(); }
+
+} // namespace rtorch::format
