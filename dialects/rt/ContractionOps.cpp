@@ -1,0 +1,171 @@
+#include "dialects/rt/OpVerifiers.h"
+
+using namespace mlir;
+using rtorch::layout::Dims;
+
+namespace rtorch::rt {
+
+/// All operands that are there, and the result, have one dtype.
+static LogicalResult verifyOneDtype(Operation *op, ValueRange values) {
+  Type dtype = tensorType(op->getResult(0)).getElementType();
+  for (Value value : values)
+    if (value && tensorType(value).getElementType() != dtype)
+      return op->emitOpError() << "expects dtype " << dtype << " everywhere, but got "
+                               << tensorType(value).getElementType();
+  return success();
+}
+
+static LogicalResult verifyResultSizes(Operation *op, const Dims &expected) {
+  TensorType result = tensorType(op->getResult(0));
+  if (expected != result.getSizes())
+    return op->emitOpError() << "expects result sizes " << printDims(expected)
+                             << ", but got " << printSizes(result);
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  TensorType x = tensorType(getX()), weight = tensorType(getWeight());
+  // linear_c1
+  if (x.getRank() < 1 || weight.getRank() != 2 ||
+      (getBias() && tensorType(getBias()).getRank() != 1))
+    return emitOpError() << "expects 'x' of rank 1 or more, 'weight' of rank 2 and "
+                            "'bias' of rank 1, but got "
+                         << x << " and " << weight;
+  // linear_c2
+  if (x.getSize(x.getRank() - 1) != weight.getSize(1))
+    return emitOpError() << "expects equal last sizes of 'x' and 'weight', but got "
+                         << printSizes(x) << " and " << printSizes(weight);
+  // linear_c3
+  Dims expected = x.getSizes();
+  expected.back() = weight.getSize(0);
+  if (failed(verifyResultSizes(*this, expected)))
+    return failure();
+  if (getBias() && tensorType(getBias()).getSize(0) != weight.getSize(0))
+    return emitOpError() << "expects 'bias' of size " << weight.getSize(0).str()
+                         << ", but got " << printSizes(tensorType(getBias()));
+  // linear_c4
+  return verifyOneDtype(*this, getOperands());
+}
+
+SmallVector<Dims> LinearOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+
+LogicalResult PackedLinearOp::verify() {
+  TensorType x = tensorType(getX()), packed = tensorType(getPacked());
+  // packed_linear_c1
+  if (x.getRank() < 1 || packed.getRank() != 3 ||
+      (getBias() && tensorType(getBias()).getRank() != 1))
+    return emitOpError() << "expects 'x' of rank 1 or more, 'packed' of rank 3 and "
+                            "'bias' of rank 1, but got "
+                         << x << " and " << packed;
+  // packed_linear_c2
+  Dims expected = x.getSizes();
+  expected.back() = static_cast<int64_t>(getColumns());
+  if (failed(verifyResultSizes(*this, expected)))
+    return failure();
+  if (getBias() && tensorType(getBias()).getSize(0) != expected.back())
+    return emitOpError() << "expects 'bias' of size " << expected.back().str()
+                         << ", but got " << printSizes(tensorType(getBias()));
+  // packed_linear_c3
+  return verifyOneDtype(*this, getOperands());
+}
+
+SmallVector<Dims> PackedLinearOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
+
+LogicalResult MatmulOp::verify() {
+  TensorType lhs = tensorType(getLhs()), rhs = tensorType(getRhs());
+  int64_t l = lhs.getRank(), r = rhs.getRank();
+  // matmul_c1
+  if (l < 2 || r < 2)
+    return emitOpError() << "expects operands of rank 2 or more, but got " << lhs
+                         << " and " << rhs;
+  // matmul_c2
+  if (lhs.getSize(l - 1) != rhs.getSize(r - 2))
+    return emitOpError() << "expects the last size of 'lhs' to be the last but one of "
+                            "'rhs', but got "
+                         << printSizes(lhs) << " and " << printSizes(rhs);
+  // matmul_c3
+  Dims left = lhs.getSizes(), right = rhs.getSizes();
+  left.resize(l - 2), right.resize(r - 2);
+  layout::Guards guards = guardsAround(*this);
+  std::optional<Dims> expected = layout::broadcastSizes(std::vector<Dims>{left, right}, guards);
+  if (!expected)
+    return emitOpError() << "cannot broadcast leading sizes " << printDims(left) << " and "
+                         << printDims(right);
+  expected->push_back(lhs.getSize(l - 2));
+  expected->push_back(rhs.getSize(r - 1));
+  if (failed(verifyResultSizes(*this, *expected)))
+    return failure();
+  // matmul_c4
+  return verifyOneDtype(*this, getOperands());
+}
+
+SmallVector<Dims> MatmulOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+
+LogicalResult AttentionOp::verify() {
+  TensorType q = tensorType(getQuery()), k = tensorType(getKey()), v = tensorType(getValue());
+  int64_t rank = q.getRank();
+  // attention_c1
+  if (rank < 2 || k.getRank() != rank || v.getRank() != rank)
+    return emitOpError() << "expects 'query', 'key' and 'value' of one rank of 2 or more, "
+                            "but got "
+                         << q << ", " << k << " and " << v;
+  // attention_c2
+  if (q.getSize(rank - 1) != k.getSize(rank - 1) || k.getSize(rank - 2) != v.getSize(rank - 2))
+    return emitOpError() << "expects equal head sizes of 'query' and 'key' and equal "
+                            "lengths of 'key' and 'value', but got "
+                         << printSizes(q) << ", " << printSizes(k) << " and " << printSizes(v);
+  // attention_c3
+  Dims expected = q.getSizes();
+  expected.back() = v.getSize(rank - 1);
+  if (failed(verifyResultSizes(*this, expected)))
+    return failure();
+  // attention_c4
+  if (failed(verifyOneDtype(*this, {getQuery(), getKey(), getValue()})))
+    return failure();
+  if (!getMask())
+    return success();
+  TensorType mask = tensorType(getMask());
+  if (!mask.getElementType().isInteger(1) && mask.getElementType() != q.getElementType())
+    return emitOpError() << "expects 'mask' of bool or " << q.getElementType()
+                         << ", but got " << mask.getElementType();
+  // attention_c5
+  Dims scores = q.getSizes();
+  scores.back() = k.getSize(rank - 2);
+  layout::Guards guards = guardsAround(*this);
+  auto sizes = layout::broadcastSizes(std::vector<Dims>{scores, mask.getSizes()}, guards);
+  if (!sizes || *sizes != scores)
+    return emitOpError() << "expects 'mask' to broadcast to " << printDims(scores)
+                         << ", but got " << printSizes(mask);
+  return success();
+}
+
+SmallVector<Dims> AttentionOp::eagerStrides(layout::Guards &guards) {
+  // The fused kernel keeps the query's format; it needs last strides of 1 and equal head
+  // sizes. Everything else takes the math path, whose result is row-major.
+  TensorType q = tensorType(getQuery());
+  int64_t last = q.getRank() - 1;
+  bool fused = q.getSize(last) == tensorType(getValue()).getSize(last) && q.getRank() == 4;
+  for (Value operand : {getQuery(), getKey(), getValue()})
+    fused = fused && tensorType(operand).getStrides()[last].isConstant(1);
+  if (fused)
+    return {layout::preserveStrides(q.getLayout(), guards)};
+  return rowMajorEagerStrides(*this);
+}
+
+LogicalResult PackOp::verify() {
+  TensorType source = tensorType(getSource());
+  // pack_c1
+  if (source.getRank() != 2)
+    return emitOpError() << "expects 'source' of rank 2, but got " << source;
+  // pack_c2
+  int64_t kDim = getTransposed() ? 1 : 0;
+  int64_t panel = getPanel(), multiple = getKMultiple();
+  Dims expected = {layout::ceildiv(source.getSize(1 - kDim), panel),
+                   layout::ceildiv(source.getSize(kDim), multiple) * layout::Expr(multiple),
+                   panel};
+  return verifyResultSizes(*this, expected);
+}
+
+} // namespace rtorch::rt

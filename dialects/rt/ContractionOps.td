@@ -1,0 +1,127 @@
+//===- ContractionOps.td - sums of products --------------------------------===//
+#ifndef RTORCH_DIALECTS_RT_CONTRACTIONOPS_TD
+#define RTORCH_DIALECTS_RT_CONTRACTIONOPS_TD
+
+include "dialects/rt/RtOpBase.td"
+
+def Rt_LinearOp : Rt_ComputeOp<"linear"> {
+  let summary = "x times the transposed weight, plus bias";
+  let description = [{
+    `result[..., n] = sum_k x[..., k] * weight[n, k] + bias[n]`.
+
+    - (C1) `x` has rank 1 or more, `weight` rank 2 and `bias` rank 1.
+    - (C2) The last dim of `x` and the last of `weight` have equal sizes.
+    - (C3) The result's sizes are those of `x` with the last replaced by the first of
+      `weight`, which is also the size of `bias`.
+    - (C4) All dtypes are equal.
+
+    Example:
+    ```mlir
+    %y = rt.linear %x, %w, %b
+       : (!rt.tensor<4x6xf32>, !rt.tensor<8x6xf32>, !rt.tensor<8xf32>) -> !rt.tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$x, Rt_FloatTensor:$weight, Optional<Rt_FloatTensor>:$bias);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = "$x `,` $weight (`,` $bias^)? attr-dict `:` functional-type(operands, results)";
+}
+
+def Rt_MatmulOp : Rt_ComputeOp<"matmul"> {
+  let summary = "batched product of matrices";
+  let description = [{
+    `result[..., m, n] = sum_k lhs[..., m, k] * rhs[..., k, n]`, leading dims broadcast.
+
+    - (C1) `lhs` and `rhs` have rank 2 or more.
+    - (C2) The last dim of `lhs` and the last but one of `rhs` have equal sizes.
+    - (C3) The result's sizes are the broadcast leading dims, m and n.
+    - (C4) All dtypes are equal.
+
+    Example:
+    ```mlir
+    %c = rt.matmul %a, %b
+       : !rt.tensor<4x8xf32>, !rt.tensor<8x16xf32, strided<[1, 8]>> -> !rt.tensor<4x16xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$lhs, Rt_FloatTensor:$rhs);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
+}
+
+def Rt_AttentionOp : Rt_ComputeOp<"attention"> {
+  let summary = "scaled dot-product attention";
+  let description = [{
+    `softmax(scale * query * key^T + mask) * value` over the last two dims, leading dims
+    broadcast. A bool mask leaves out the scores where it is false; `causal` leaves out
+    keys after the query. A row without any score left is 0. With `grouped`, dim -3 of
+    `key` and `value` divides that of `query`, and each of their heads serves as many
+    heads in turn.
+
+    - (C1) `query`, `key` and `value` have equal ranks of 2 or more.
+    - (C2) The last dims of `query` and `key` are equal, and the last but one of `key`
+      and `value`.
+    - (C3) The result's sizes are the query's leading dims and length and the value's
+      last dim.
+    - (C4) All dtypes are equal; that of `mask` may be bool.
+    - (C5) `mask` broadcasts to the scores.
+
+    Example:
+    ```mlir
+    %y = rt.attention %q, %k, %v scale 0.125 causal false grouped false
+       : (!rt.tensor<2x5x64xf32>, !rt.tensor<2x7x64xf32>, !rt.tensor<2x7x64xf32>) -> !rt.tensor<2x5x64xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$query, Rt_FloatTensor:$key, Rt_FloatTensor:$value,
+                       Optional<Rt_Tensor>:$mask, F64Attr:$scale, BoolAttr:$causal, BoolAttr:$grouped);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value (`mask` $mask^)? `scale` $scale `causal` $causal `grouped` $grouped
+    attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Rt_PackOp : Rt_Op<"pack", [Pure]> {
+  let summary = "weight in the layout of the contraction kernels";
+  let description = [{
+    The matrix `source`, taken as [k, n] (as [n, k] if `transposed`), in panels of
+    `panel` columns: `[ceil(n / panel), k, panel]`, zero where n ends.
+
+    - (C1) `source` has rank 2.
+    - (C2) The result is row-major of sizes ceil(n / panel), k rounded up to
+      `k_multiple`, `panel`.
+
+    Example:
+    ```mlir
+    %p = rt.pack %w transposed true panel 32 k_multiple 4 : !rt.tensor<40x6xf32> -> !rt.tensor<2x8x32xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$source, BoolAttr:$transposed, I64Attr:$panel, I64Attr:$k_multiple);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = "$source `transposed` $transposed `panel` $panel `k_multiple` $k_multiple attr-dict `:` type($source) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Rt_PackedLinearOp : Rt_ComputeOp<"packed_linear"> {
+  let summary = "linear with a weight that is packed ahead";
+  let description = [{
+    `rt.linear` of a weight [columns, k] that `rt.pack` brought into panels.
+
+    - (C1) `x` has rank 1 or more, `packed` rank 3 and `bias` rank 1.
+    - (C2) The result's sizes are those of `x` with the last replaced by `columns`,
+      which is also the size of `bias`.
+    - (C3) All dtypes are equal.
+
+    Example:
+    ```mlir
+    %y = rt.packed_linear %x, %p columns 40
+       : (!rt.tensor<4x6xf32>, !rt.tensor<2x8x32xf32>) -> !rt.tensor<4x40xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$x, Rt_FloatTensor:$packed,
+                       Optional<Rt_FloatTensor>:$bias, I64Attr:$columns);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = [{
+    $x `,` $packed (`,` $bias^)? `columns` $columns attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+#endif // RTORCH_DIALECTS_RT_CONTRACTIONOPS_TD

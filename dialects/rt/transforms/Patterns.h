@@ -1,0 +1,27 @@
+// The patterns of rt-simplify and rt-raise, by what they rewrite. `guards` is what is
+// known of the function's symbols; it must outlive the patterns.
+#pragma once
+
+#include "dialects/rt/Rt.h"
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace rtorch::rt {
+
+/// Views and copies that change nothing.
+void populateSimplifyViewPatterns(mlir::RewritePatternSet &patterns,
+                                  const layout::Guards &guards);
+/// Products with matrices of weights, to rt.linear.
+void populateRaiseLinearPatterns(mlir::RewritePatternSet &patterns,
+                                 const layout::Guards &guards);
+/// Product, softmax, product, to rt.attention.
+void populateRaiseAttentionPatterns(mlir::RewritePatternSet &patterns,
+                                    const layout::Guards &guards);
+
+/// The rt.full that `value` equals everywhere, seen through views and copies; null if
+/// there is none.
+FullOp uniformConstant(mlir::Value value);
+/// Its number; nullopt for expressions over symbols.
+std::optional<double> uniformNumber(mlir::Value value);
+
+} // namespace rtorch::rt
