@@ -1,0 +1,386 @@
+#include "compiler/codegen/kernel/Evaluator.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using rtorch::layout::Expr;
+using rtorch::rt::FormulaBuilder;
+using rtorch::rt::tensorType;
+
+namespace rtorch::codegen {
+using rt::TensorType;
+
+Type memoryType(Type elementType) {
+  if (elementType.isInteger(1))
+    return IntegerType::get(elementType.getContext(), 8);
+  if (auto integer = dyn_cast<IntegerType>(elementType))
+    return IntegerType::get(elementType.getContext(), integer.getWidth());
+  return elementType;
+}
+
+//===----------------------------------------------------------------------===//
+// Indices
+//===----------------------------------------------------------------------===//
+
+Value Evaluator::materialize(const Index &index) {
+  if (index.lanes || index.laneStep == 0)
+    return index.lanes ? index.lanes : index.base;
+  auto type = VectorType::get(width_, e_.b.getI64Type());
+  SmallVector<int64_t> steps;
+  for (int64_t lane = 0; lane < width_; ++lane)
+    steps.push_back(lane * index.laneStep);
+  Value iota = arith::ConstantOp::create(e_.b, e_.loc,
+                                         DenseElementsAttr::get(type, ArrayRef(steps)));
+  Value base = e_.broadcast(width_, index.base);
+  return arith::AddIOp::create(e_.b, e_.loc, base, iota);
+}
+
+Index Evaluator::addTo(const Index &index, Value offset) {
+  if (index.lanes)
+    return {{}, 0, arith::AddIOp::create(e_.b, e_.loc, index.lanes,
+                                         e_.broadcast(width_, offset))};
+  return {e_.add(index.base, offset), index.laneStep, {}};
+}
+
+Index Evaluator::scale(const Index &index, int64_t factor) {
+  if (index.lanes)
+    return {{}, 0, arith::MulIOp::create(e_.b, e_.loc, index.lanes,
+                                         e_.broadcast(width_, e_.constant(factor)))};
+  return {e_.mul(index.base, factor), index.laneStep * factor, {}};
+}
+
+Indices Evaluator::broadcastIndices(TensorType operand, ArrayRef<Index> indices) {
+  Indices result;
+  size_t skipped = indices.size() - operand.getRank();
+  for (int64_t dim = 0; dim < operand.getRank(); ++dim)
+    result.push_back(operand.getSize(dim).isConstant(1) ? Index{e_.constant(0)}
+                                                        : indices[skipped + dim]);
+  return result;
+}
+
+Index Evaluator::linearize(TensorType type, ArrayRef<Index> indices) {
+  Index sum{e_.constant(0)};
+  Value lanes;
+  layout::Dims strides = type.getStrides();
+  for (auto [index, stride] : llvm::zip_equal(indices, strides)) {
+    if (stride.isConstant(0))
+      continue;
+    Value factor = lower(stride);
+    bool perLane = index.lanes || (index.laneStep && !stride.isConstant());
+    if (!perLane) {
+      sum.base = e_.add(sum.base, e_.mul(index.base, factor));
+      sum.laneStep += index.laneStep * stride.constant().value_or(0);
+      continue;
+    }
+    Value scaled = arith::MulIOp::create(e_.b, e_.loc, materialize(index),
+                                         e_.broadcast(width_, factor));
+    lanes = lanes ? Value(arith::AddIOp::create(e_.b, e_.loc, lanes, scaled)) : scaled;
+  }
+  if (lanes)
+    return {{}, 0, arith::AddIOp::create(e_.b, e_.loc, lanes, [&] {
+              Value base = materialize(sum);
+              return sum.laneStep ? base : e_.broadcast(width_, base);
+            }())};
+  return sum;
+}
+
+Value Evaluator::broadcast(Value x) {
+  if (width_ == 1 || isa<VectorType>(x.getType()))
+    return x;
+  return vector::BroadcastOp::create(e_.b, e_.loc, VectorType::get(width_, x.getType()), x);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// What is in memory for a bool is a byte.
+static Value fromMemory(gemm::Emitter &e, Value loaded, Type elementType) {
+  if (!elementType.isInteger(1))
+    return loaded;
+  FormulaBuilder f(e.b, e.loc);
+  return f.compare(FormulaBuilder::Ne, loaded, f.like(loaded, 0));
+}
+
+/// The addresses of elements, one a lane.
+static Value laneAddresses(gemm::Emitter &e, Type type, Value buffer, Value offsets) {
+  auto pointers = VectorType::get(cast<VectorType>(offsets.getType()).getShape(),
+                                  LLVM::LLVMPointerType::get(type.getContext()));
+  return LLVM::GEPOp::create(e.b, e.loc, pointers, type, buffer,
+                             ArrayRef<LLVM::GEPArg>{offsets});
+}
+
+static Value fullMask(gemm::Emitter &e, int64_t width) {
+  auto type = VectorType::get(width, e.b.getI1Type());
+  return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(type, true));
+}
+
+Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
+  Type element = memoryType(type.getElementType());
+  Index offset = linearize(type, indices);
+  if (width_ == 1 || offset.isUniform()) {
+    Value address = e_.address(element, buffer, offset.base);
+    return fromMemory(e_, e_.load(element, address), type.getElementType());
+  }
+  auto vectorType = VectorType::get(width_, element);
+  if (!offset.lanes && offset.laneStep == 1) {
+    Value address = e_.address(element, buffer, offset.base);
+    return fromMemory(e_, e_.load(vectorType, address, mask_), type.getElementType());
+  }
+  Value addresses = laneAddresses(e_, element, buffer, materialize(offset));
+  Value zero = e_.zero(vectorType);
+  Value gathered = LLVM::masked_gather::create(
+      e_.b, e_.loc, vectorType, addresses, mask_ ? mask_ : fullMask(e_, width_),
+      ValueRange{zero}, e_.b.getI32IntegerAttr((element.getIntOrFloatBitWidth() + 7) / 8));
+  return fromMemory(e_, gathered, type.getElementType());
+}
+
+void Evaluator::store(Value value, TensorType type, Value buffer,
+                      ArrayRef<Index> indices) {
+  Type element = memoryType(type.getElementType());
+  if (type.getElementType().isInteger(1)) {
+    Type wide = FormulaBuilder::withElement(value.getType(), element);
+    value = arith::ExtUIOp::create(e_.b, e_.loc, wide, value);
+  }
+  Index offset = linearize(type, indices);
+  if (width_ == 1 || offset.isUniform()) {
+    if (auto vectorType = dyn_cast<VectorType>(value.getType()))
+      value = vector::ExtractOp::create(e_.b, e_.loc, value, ArrayRef<int64_t>{0});
+    e_.store(value, e_.address(element, buffer, offset.base));
+    return;
+  }
+  value = broadcast(value);
+  if (!offset.lanes && offset.laneStep == 1) {
+    e_.store(value, e_.address(element, buffer, offset.base), mask_);
+    return;
+  }
+  Value addresses = laneAddresses(e_, element, buffer, materialize(offset));
+  LLVM::masked_scatter::create(
+      e_.b, e_.loc, value, addresses, mask_ ? mask_ : fullMask(e_, width_),
+      e_.b.getI32IntegerAttr((element.getIntOrFloatBitWidth() + 7) / 8));
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Value Evaluator::vectorAt(Value value, ArrayRef<Index> indices) {
+  return broadcast(at(value, indices));
+}
+
+Value Evaluator::filledAt(Value value, ArrayRef<Index> indices) {
+  Value result = at(value, indices);
+  auto type = VectorType::get(width_, FormulaBuilder::elementOf(result.getType()));
+  bool isVector = isa<VectorType>(result.getType());
+  Value vector = isVector ? result : vector::BroadcastOp::create(e_.b, e_.loc, type, result);
+  // Masked loads give 0 by themselves, formulas of them need not.
+  if (mask_ && !(isVector && isa<BlockArgument>(value)))
+    vector = arith::SelectOp::create(e_.b, e_.loc, mask_, vector, e_.zero(type));
+  return vector;
+}
+
+void Evaluator::storeResults(ArrayRef<Index> indices) {
+  size_t inputs = state_.kernel.getBlock().getNumArguments();
+  for (auto [i, value] : llvm::enumerate(state_.kernel.getYield().getOperands()))
+    store(vectorAt(value, indices), tensorType(value), state_.buffers[inputs + i], indices);
+}
+
+Value Evaluator::at(Value value, ArrayRef<Index> indices) {
+  if (auto it = bindings_.find(value); it != bindings_.end())
+    return it->second(*this, indices);
+  Block *block = e_.b.getInsertionBlock();
+  for (const Known &known : known_)
+    if (known.value == value && known.block == block && known.mask == mask_ &&
+        known.indices == Indices(indices))
+      return known.result;
+  Value result;
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    result = load(tensorType(value), state_.buffers[argument.getArgNumber()], indices);
+  else
+    result = compute(value.getDefiningOp(), indices);
+  known_.push_back({value, Indices(indices), mask_, result, block});
+  return result;
+}
+
+Value Evaluator::compute(Operation *op, ArrayRef<Index> indices) {
+  if (isa<rt::PointwiseOpInterface>(op))
+    return pointwise(op, indices);
+  if (auto viewOp = dyn_cast<rt::ViewOpInterface>(op))
+    return view(viewOp, indices);
+  if (auto clone = dyn_cast<rt::CloneOp>(op))
+    return at(clone.getSource(), indices);
+  if (auto fullOp = dyn_cast<rt::FullOp>(op))
+    return full(fullOp);
+  if (auto iotaOp = dyn_cast<rt::IotaOp>(op))
+    return iota(iotaOp, indices);
+  if (auto select = dyn_cast<rt::IndexSelectOp>(op))
+    return indexSelect(select, indices);
+  if (auto catOp = dyn_cast<rt::CatOp>(op))
+    return cat(catOp, indices);
+  llvm_unreachable("kernel formation fuses only ops that can be evaluated at an index");
+}
+
+Value Evaluator::pointwise(Operation *op, ArrayRef<Index> indices) {
+  SmallVector<Value> operands;
+  bool anyVector = false;
+  for (Value operand : op->getOperands()) {
+    operands.push_back(at(operand, broadcastIndices(tensorType(operand), indices)));
+    anyVector |= isa<VectorType>(operands.back().getType());
+  }
+  if (anyVector)
+    for (Value &operand : operands)
+      operand = broadcast(operand);
+  FormulaBuilder f(e_.b, e_.loc);
+  f.raiseIf = [&](Value condition, StringRef message) {
+    raiseIf(condition, message, op->getLoc());
+  };
+  return cast<rt::PointwiseOpInterface>(op).emitFormula(f, operands);
+}
+
+Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
+  TensorType source = tensorType(op.getViewSource());
+  Indices mapped(indices);
+  if (auto permute = dyn_cast<rt::PermuteOp>(op.getOperation())) {
+    for (auto [i, dim] : llvm::enumerate(permute.getPermutation()))
+      mapped[dim] = indices[i];
+  } else if (isa<rt::ExpandOp>(op.getOperation())) {
+    mapped = broadcastIndices(source, indices);
+  } else if (auto unsqueeze = dyn_cast<rt::UnsqueezeOp>(op.getOperation())) {
+    mapped.erase(mapped.begin() + unsqueeze.getDim());
+  } else if (auto squeeze = dyn_cast<rt::SqueezeOp>(op.getOperation())) {
+    for (int64_t dim : squeeze.getDims())
+      if (source.getSize(dim).isConstant(1))
+        mapped.insert(mapped.begin() + dim, Index{e_.constant(0)});
+  } else if (auto select = dyn_cast<rt::SelectOp>(op.getOperation())) {
+    mapped.insert(mapped.begin() + select.getDim(),
+                  Index{lower(select.getIndex().getValue())});
+  } else {
+    llvm_unreachable("kernel formation does not fuse this view");
+  }
+  return at(op.getViewSource(), mapped);
+}
+
+Value Evaluator::full(rt::FullOp op) {
+  Type element = tensorType(op.getResult()).getElementType();
+  FormulaBuilder f(e_.b, e_.loc);
+  if (auto expr = dyn_cast<rt::ExprAttr>(op.getValue()))
+    return f.convert(lower(expr.getValue()), element);
+  if (auto value = dyn_cast<FloatAttr>(op.getValue()))
+    return f.constant(element, value.getValueAsDouble());
+  if (auto value = dyn_cast<BoolAttr>(op.getValue()))
+    return f.constant(element, value.getValue());
+  return f.integer(element, cast<IntegerAttr>(op.getValue()).getValue().getSExtValue());
+}
+
+Value Evaluator::iota(rt::IotaOp op, ArrayRef<Index> indices) {
+  Type element = tensorType(op.getResult()).getElementType();
+  FormulaBuilder f(e_.b, e_.loc);
+  auto number = [&](Attribute value, Type like) -> Value {
+    if (auto expr = dyn_cast<rt::ExprAttr>(value)) {
+      Value scalar = f.convert(lower(expr.getValue()), element);
+      return isa<VectorType>(like) ? broadcast(scalar) : scalar;
+    }
+    if (auto real = dyn_cast<FloatAttr>(value))
+      return f.constant(like, real.getValueAsDouble());
+    return f.integer(like, cast<IntegerAttr>(value).getValue().getSExtValue());
+  };
+  Value index = f.convert(materialize(indices[0]), element);
+  Value step = number(op.getStep(), index.getType());
+  return f.add(number(op.getStart(), index.getType()), f.mul(index, step));
+}
+
+//===----------------------------------------------------------------------===//
+// Indexing
+//===----------------------------------------------------------------------===//
+
+void Evaluator::raiseIf(Value condition, StringRef message, Location loc) {
+  auto number = llvm::find_if(state_.sites, [&](const ErrorSiteInfo &site) {
+    return site.loc == loc && site.message == message;
+  });
+  int64_t site = number - state_.sites.begin() + 1;
+  if (number == state_.sites.end())
+    state_.sites.push_back({message.str(), loc});
+  if (mask_ && width_ > 1) {
+    condition = broadcast(condition);
+    condition = arith::AndIOp::create(e_.b, e_.loc, condition, mask_);
+  }
+  if (isa<VectorType>(condition.getType()))
+    condition = vector::ReductionOp::create(e_.b, e_.loc, vector::CombiningKind::OR, condition);
+  e_.branch(condition, [&] {
+    Value code = arith::ConstantOp::create(e_.b, e_.loc, e_.b.getI32IntegerAttr(site));
+    e_.store(code, state_.error);
+  });
+}
+
+Value Evaluator::indexSelect(rt::IndexSelectOp op, ArrayRef<Index> indices) {
+  TensorType source = tensorType(op.getSource()), indexType = tensorType(op.getIndices());
+  int64_t dim = op.getDim(), rank = indexType.getRank();
+  Value index = at(op.getIndices(), indices.slice(dim, rank));
+  FormulaBuilder f(e_.b, e_.loc);
+  index = f.convert(index, e_.b.getI64Type());
+  Value size = lower(source.getSize(dim));
+  if (isa<VectorType>(index.getType()))
+    size = broadcast(size);
+  Value low = f.compare(FormulaBuilder::Lt, index, f.like(index, 0));
+  Value high = f.compare(FormulaBuilder::Ge, index, size);
+  Value bad = f.bitOr(low, high);
+  raiseIf(bad, "index out of range in self", op.getLoc());
+  // A bad index reads element 0 instead; the launch fails all the same.
+  Value safe = f.select(bad, f.like(index, 0), index);
+  Indices mapped(indices.take_front(dim));
+  mapped.push_back(isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe});
+  mapped.append(indices.begin() + dim + rank, indices.end());
+  Value isEmpty = f.compare(FormulaBuilder::Eq, lower(source.getSize(dim)), e_.constant(0));
+  if (source.getSize(dim).isConstant() && !source.getSize(dim).isConstant(0))
+    return at(op.getSource(), mapped);
+  Value notEmpty = f.bitNot(isEmpty);
+  return where(notEmpty, source.getElementType(), [&] { return at(op.getSource(), mapped); });
+}
+
+Value Evaluator::where(Value condition, Type elementType, function_ref<Value()> body) {
+  if (isa<VectorType>(condition.getType())) {
+    Value outer = mask_;
+    mask_ = outer ? Value(arith::AndIOp::create(e_.b, e_.loc, outer, condition)) : condition;
+    Value result = broadcast(body());
+    mask_ = outer;
+    return arith::SelectOp::create(e_.b, e_.loc, condition, result, e_.zero(result.getType()));
+  }
+  auto type = width_ == 1 ? elementType : Type(VectorType::get(width_, elementType));
+  auto branch = scf::IfOp::create(e_.b, e_.loc, TypeRange{type}, condition, /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(e_.b);
+  e_.b.setInsertionPointToStart(&branch.getThenRegion().front());
+  scf::YieldOp::create(e_.b, e_.loc, broadcast(body()));
+  e_.b.setInsertionPointToStart(&branch.getElseRegion().front());
+  scf::YieldOp::create(e_.b, e_.loc, e_.zero(type));
+  return branch.getResult(0);
+}
+
+Value Evaluator::cat(rt::CatOp op, ArrayRef<Index> indices) {
+  int64_t dim = op.getDim();
+  Type element = tensorType(op.getResult()).getElementType();
+  FormulaBuilder f(e_.b, e_.loc);
+  Value index = materialize(indices[dim]), result;
+  Expr start;
+  for (Value input : op.getInputs()) {
+    Expr end = start + tensorType(input).getSize(dim);
+    auto bound = [&](const Expr &expr) {
+      Value value = lower(expr);
+      return isa<VectorType>(index.getType()) ? broadcast(value) : value;
+    };
+    Value inside = f.bitAnd(f.compare(FormulaBuilder::Ge, index, bound(start)),
+                            f.compare(FormulaBuilder::Lt, index, bound(end)));
+    Indices mapped(indices);
+    mapped[dim] = addTo(indices[dim], lower(-start));
+    Value piece = broadcast(where(inside, element, [&] { return at(input, mapped); }));
+    if (isa<VectorType>(piece.getType()))
+      inside = broadcast(inside);
+    result = result ? f.select(inside, piece, result) : piece;
+    start = end;
+  }
+  return result;
+}
+
+} // namespace rtorch::codegen

@@ -1,0 +1,41 @@
+// The frame of every kernel function: its arguments, the loop over grid tiles, the
+// error that it returns.
+#pragma once
+
+#include "compiler/codegen/kernel/Evaluator.h"
+#include "compiler/codegen/lowering/Target.h"
+
+namespace rtorch::codegen {
+
+/// What the schedule must know of a kernel besides its code. Expressions are over the
+/// kernel's symbols.
+struct KernelInfo {
+  layout::Expr grid;         ///< number of tiles
+  layout::Expr scratchBytes; ///< per thread
+  std::vector<ErrorSiteInfo> sites;
+};
+
+/// Emits a function named `symbol` with the kernel ABI (runtime/format/KernelAbi.h) at
+/// the builder's insertion point; `tile` emits the work of one grid tile.
+void emitKernelFunction(
+    mlir::OpBuilder &builder, llvm::StringRef symbol, KernelState &state,
+    llvm::function_ref<void(mlir::OpBuilder &, mlir::Value tile, mlir::Value scratch)> tile);
+
+/// Emits `kernel` for `target` as a function named `symbol`. Ops such as softmax are
+/// taken apart in place first.
+KernelInfo emitKernel(mlir::OpBuilder &builder, rt::KernelOp kernel, llvm::StringRef symbol,
+                      const Target &target);
+
+/// Replaces softmax, log_softmax and layer_norm in the kernel's body by reductions and
+/// pointwise ops.
+void decomposeRowOps(rt::KernelOp kernel);
+
+/// The strategies; `emitKernel` chooses by the ops in the body.
+KernelInfo emitLoopKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                          llvm::StringRef symbol, const Target &target);
+KernelInfo emitGemmKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                          llvm::StringRef symbol, const Target &target);
+KernelInfo emitAttentionKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                               llvm::StringRef symbol, const Target &target);
+
+} // namespace rtorch::codegen

@@ -1,0 +1,74 @@
+#include "compiler/codegen/kernel/LoopNest.h"
+
+using namespace mlir;
+using rtorch::layout::Dims;
+using rtorch::layout::Expr;
+using rtorch::rt::tensorType;
+
+namespace rtorch::codegen {
+using rt::TensorType;
+
+Expr LoopNest::product(ArrayRef<int64_t> dims) const {
+  Expr result = 1;
+  for (int64_t dim : dims)
+    result *= sizes[dim];
+  return result;
+}
+
+Expr LoopNest::laneSize() const { return laneDim < 0 ? Expr(1) : sizes[laneDim]; }
+
+/// The dim along which `type` is contiguous and not trivially short, or -1.
+static int64_t unitStrideDim(TensorType type) {
+  Dims sizes = type.getSizes(), strides = type.getStrides();
+  for (int64_t dim = type.getRank() - 1; dim >= 0; --dim)
+    if (strides[dim].isConstant(1) && !sizes[dim].isConstant(1))
+      return dim;
+  return -1;
+}
+
+/// The tensor whose layout decides how the kernel walks: what it reads where it
+/// reduces, what it writes otherwise.
+static int64_t chooseLaneDim(rt::KernelOp kernel, const LoopNest &nest) {
+  SmallVector<Value> candidates;
+  if (!nest.reduced.empty())
+    llvm::append_range(candidates, kernel.getBlock().getArguments());
+  llvm::append_range(candidates, kernel.getYield().getOperands());
+  for (Value value : candidates)
+    if (tensorType(value).getSizes() == nest.sizes)
+      if (int64_t dim = unitStrideDim(tensorType(value)); dim >= 0)
+        return dim;
+  for (int64_t dim = nest.sizes.size() - 1; dim >= 0; --dim)
+    if (!nest.sizes[dim].isConstant(1))
+      return dim;
+  return -1;
+}
+
+/// Lanes fill one register of the narrowest type that matters, four bytes.
+static int64_t chooseWidth(const Expr &laneSize, const Target &target) {
+  int64_t width = target.lanes(4);
+  std::optional<int64_t> size = laneSize.constant();
+  while (size && width > 1 && width / 2 >= *size)
+    width /= 2;
+  return width;
+}
+
+LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
+  LoopNest nest;
+  nest.sizes = tensorType(kernel.getYield().getOperand(0)).getSizes();
+  for (Operation &op : kernel.getBlock())
+    if (auto reduction = dyn_cast<rt::ReductionOpInterface>(op)) {
+      nest.sizes = tensorType(op.getOperand(0)).getSizes();
+      nest.reduced.assign(reduction.getReducedDims().begin(), reduction.getReducedDims().end());
+      break;
+    }
+  nest.laneDim = chooseLaneDim(kernel, nest);
+  nest.width = nest.laneDim < 0 ? 1 : chooseWidth(nest.laneSize(), target);
+  for (int64_t dim = 0; dim < static_cast<int64_t>(nest.sizes.size()); ++dim) {
+    if (dim == nest.laneDim)
+      continue;
+    (llvm::is_contained(nest.reduced, dim) ? nest.reducedOuter : nest.outer).push_back(dim);
+  }
+  return nest;
+}
+
+} // namespace rtorch::codegen

@@ -1,0 +1,28 @@
+// Which dims a loop kernel runs over, and in which order.
+#pragma once
+
+#include "compiler/codegen/kernel/Evaluator.h"
+#include "compiler/codegen/lowering/Target.h"
+
+namespace rtorch::codegen {
+
+/// The iteration space of a loop kernel: the dims of its largest tensors, cut into
+/// rows. Each row covers the reduced dims, or the lane dim alone where nothing is
+/// reduced or the lanes run over rows.
+struct LoopNest {
+  layout::Dims sizes;
+  llvm::SmallVector<int64_t> reduced; ///< ascending
+  int64_t laneDim = -1;               ///< vectors run along it; -1: scalars
+  int64_t width = 1;                  ///< lanes of a vector
+  llvm::SmallVector<int64_t> outer;   ///< dims of the rows: neither reduced nor lanes
+  /// Reduced dims but for the lane dim.
+  llvm::SmallVector<int64_t> reducedOuter;
+
+  bool lanesReduced() const { return llvm::is_contained(reduced, laneDim); }
+  layout::Expr product(llvm::ArrayRef<int64_t> dims) const;
+  layout::Expr laneSize() const;
+
+  static LoopNest of(rt::KernelOp kernel, const Target &target);
+};
+
+} // namespace rtorch::codegen

@@ -1,0 +1,300 @@
+#include "compiler/driver/Pipeline.h"
+#include "compiler/emit/LinkElf.h"
+#include "compiler/emit/ModuleBuilder.h"
+#include "compiler/import/GraphReader.h"
+#include "compiler/import/ToRt.h"
+#include "compiler/include/rtorch/compiler.h"
+#include "compiler/schedule/Passes.h"
+#include "runtime/format/ModuleFile.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/FileSystem.h"
+
+#include <chrono>
+#include <sys/resource.h>
+
+using namespace mlir;
+
+namespace rtorch::compiler {
+namespace {
+
+/// One compilation: its state, phase after phase.
+class Compilation {
+public:
+  Compilation(const Options &options, Report &report)
+      : options_(options), report_(report), handler_(&context_, [this](Diagnostic &diagnostic) {
+          collect(diagnostic);
+          return success();
+        }) {}
+
+  llvm::Error run(const std::string &input, const std::string &output);
+
+private:
+  using Phase = llvm::function_ref<llvm::Error()>;
+  llvm::Error phase(const std::string &name, Phase body);
+  llvm::Error read(const std::string &input);
+  llvm::Error import();
+  llvm::Error runPasses(llvm::function_ref<void(PassManager &)> build);
+  llvm::Error compile();
+  llvm::Error write(const std::string &output);
+  llvm::Error writeText(const std::string &output, llvm::StringRef text);
+  llvm::Error writeModule(const std::string &output, const emit::BuiltModule &built);
+  std::string kernelTexts(llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const;
+  std::span<const std::byte> storage(int64_t number) const;
+  void collect(Diagnostic &diagnostic);
+  llvm::Error diagnosed(const std::string &fallback);
+  void summarize();
+
+  const Options &options_;
+  Report &report_;
+  MLIRContext context_;
+  std::string messages_;
+  ScopedDiagnosticHandler handler_;
+  std::optional<importer::Program> program_;
+  OwningOpRef<ModuleOp> module_;
+  std::optional<codegen::Target> target_;
+  std::vector<emit::CompiledKernel> kernels_;
+  std::string elf_;
+};
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+/// "'linear_3' at model.py:12: " or the source alone; empty for unknown locations.
+std::string placeOf(Location loc) {
+  std::string node, source;
+  loc->walk([&](Location part) {
+    if (auto name = dyn_cast<NameLoc>(part); name && node.empty())
+      node = name.getName().str();
+    if (auto file = dyn_cast<FileLineColLoc>(part); file && source.empty())
+      source = file.getFilename().str() + ":" + std::to_string(file.getLine());
+    return WalkResult::advance();
+  });
+  std::string place = node.empty() ? "" : "node '" + node + "'";
+  if (!source.empty())
+    place += (place.empty() ? "" : " at ") + source;
+  return place.empty() ? "" : place + ": ";
+}
+
+void Compilation::collect(Diagnostic &diagnostic) {
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Warning) {
+    llvm::errs() << "warning: " << placeOf(diagnostic.getLocation()) << diagnostic.str() << "\n";
+    return;
+  }
+  messages_ += (messages_.empty() ? "" : "\n") + placeOf(diagnostic.getLocation()) + diagnostic.str();
+  for (Diagnostic &note : diagnostic.getNotes())
+    messages_ += "\n  note: " + placeOf(note.getLocation()) + note.str();
+}
+
+llvm::Error Compilation::diagnosed(const std::string &fallback) {
+  return failure(messages_.empty() ? fallback : messages_);
+}
+
+llvm::Error Compilation::phase(const std::string &name, Phase body) {
+  if (options_.progress)
+    options_.progress(name);
+  auto start = std::chrono::steady_clock::now();
+  llvm::Error error = body();
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  report_.seconds.emplace_back(name, seconds.count());
+  report_.totalSeconds += seconds.count();
+  return error;
+}
+
+llvm::Error Compilation::read(const std::string &input) {
+  auto program = importer::readProgram(input);
+  if (!program.ok())
+    return failure(program.message());
+  program_ = std::move(*program);
+  report_.model = program_->name;
+  report_.ops = program_->graph.nodes.size();
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::import() {
+  importer::ImportOptions import;
+  import.crossCheck = options_.crossCheck;
+  auto module = importer::importProgram(context_, *program_, import);
+  if (failed(module))
+    return diagnosed("the program cannot be imported");
+  module_ = std::move(*module);
+  if (llvm::is_contained(options_.dumpAfter, "import"))
+    module_->print(llvm::errs());
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::runPasses(llvm::function_ref<void(PassManager &)> build) {
+  PassManager pm(&context_);
+  build(pm);
+  dumpAfter(pm, options_.dumpAfter);
+  if (failed(pm.run(*module_)))
+    return diagnosed("a pass failed");
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::compile() {
+  emit::CompileOptions compile;
+  compile.threads = options_.threads;
+  compile.mlirText = options_.output == Output::Mlir;
+  compile.emit.llvmText = options_.output == Output::Llvm;
+  compile.emit.assemblyText = options_.output == Output::Assembly;
+  auto kernels = emit::compileKernels(*module_, *target_, compile);
+  if (!kernels)
+    return kernels.takeError();
+  kernels_ = std::move(*kernels);
+  report_.distinctKernels = kernels_.size();
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::writeText(const std::string &output, llvm::StringRef text) {
+  llvm::SmallString<128> temporary;
+  int descriptor;
+  if (std::error_code error = llvm::sys::fs::createUniqueFile(output + ".%%%%%%.tmp", descriptor, temporary))
+    return failure("cannot write '" + output + "': " + error.message());
+  auto cleanup = llvm::make_scope_exit([&] { llvm::sys::fs::remove(temporary); });
+  llvm::raw_fd_ostream file(descriptor, /*shouldClose=*/true);
+  file << text;
+  file.close();
+  std::error_code error = file.error();
+  file.clear_error();
+  if (!error)
+    error = llvm::sys::fs::rename(temporary, output);
+  if (error)
+    return failure("cannot write '" + output + "': " + error.message());
+  cleanup.release();
+  report_.fileBytes = text.size();
+  return llvm::Error::success();
+}
+
+std::string Compilation::kernelTexts(
+    llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const {
+  std::string all;
+  for (const emit::CompiledKernel &kernel : kernels_)
+    all += "// kernel " + kernel.name + "\n" + text(kernel) + "\n";
+  return all;
+}
+
+std::span<const std::byte> Compilation::storage(int64_t number) const {
+  for (const auto *payloads : {&program_->weights, &program_->constants})
+    for (const auto &[name, payload] : *payloads)
+      if (payload.storage == number)
+        return payload.bytes;
+  return {};
+}
+
+llvm::Error Compilation::writeModule(const std::string &output, const emit::BuiltModule &built) {
+  emit::StorageBytes storages = [this](int64_t number) { return storage(number); };
+  std::vector<std::byte> buffer;
+  auto provider = [&](size_t index) { return emit::constantBytes(built.constants[index], storages, buffer); };
+  auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)), built.manifest, provider);
+  if (error)
+    return failure(error->message);
+  uint64_t bytes = 0;
+  if (!llvm::sys::fs::file_size(output, bytes))
+    report_.fileBytes = bytes;
+  for (const format::Constant &constant : built.manifest.constants)
+    report_.constantBytes += constant.bytes;
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::write(const std::string &output) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  switch (options_.output) {
+  case Output::Rt:
+  case Output::Schedule:
+    module_->print(stream);
+    return writeText(output, text);
+  case Output::Mlir:
+    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.mlirText; }));
+  case Output::Llvm:
+    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.code.llvmText; }));
+  case Output::Assembly:
+    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.code.assemblyText; }));
+  case Output::Object:
+    return writeText(output, elf_);
+  case Output::Module:
+    break;
+  }
+  auto built = emit::buildModule(*module_, program_->name, *target_, kernels_,
+                                 [this](int64_t number) { return storage(number); });
+  if (!built)
+    return built.takeError();
+  return writeModule(output, *built);
+}
+
+/// Facts of the report that the scheduled module tells.
+void Compilation::summarize() {
+  auto function = *module_->getOps<func::FuncOp>().begin();
+  module_->walk([&](rt::LaunchOp) { ++report_.launches; });
+  if (auto arena = function->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
+    report_.arenaBytes = arena.getValue().str();
+  if (auto guards = function->getAttrOfType<ArrayAttr>(rt::kGuardsAttr))
+    for (auto guard : guards.getAsRange<rt::GuardAttr>())
+      report_.openChecks.push_back(guard.getLhs().getValue().str() + " " + guard.getRelation().str() + " " +
+                                   guard.getRhs().getValue().str() + ": " + guard.getReason().str());
+}
+
+llvm::Error Compilation::run(const std::string &input, const std::string &output) {
+  auto target = codegen::resolveTarget(options_.targetCpu);
+  if (!target)
+    return target.takeError();
+  target_ = *target;
+  report_.targetCpu = target_->cpu;
+  report_.triple = target_->triple;
+  context_.getOrLoadDialect<rt::RtDialect>();
+  context_.getOrLoadDialect<func::FuncDialect>();
+  if (auto error = phase("read", [&] { return read(input); }))
+    return error;
+  if (auto error = phase("import", [&] { return import(); }))
+    return error;
+  if (auto error = phase("graph", [&] { return runPasses([](PassManager &pm) { buildGraphPipeline(pm); }); }))
+    return error;
+  if (options_.output != Output::Rt) {
+    if (auto error = phase("schedule", [&] {
+          return runPasses([&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });
+        }))
+      return error;
+    summarize();
+  }
+  if (options_.output != Output::Rt && options_.output != Output::Schedule)
+    if (auto error = phase("codegen", [&] { return compile(); }))
+      return error;
+  if (options_.output == Output::Object || options_.output == Output::Module)
+    if (auto error = phase("link", [&]() -> llvm::Error {
+          std::vector<std::string> objects;
+          for (emit::CompiledKernel &kernel : kernels_)
+            objects.push_back(std::move(kernel.code.object));
+          auto elf = emit::linkElf(objects);
+          if (!elf)
+            return elf.takeError();
+          elf_ = std::move(*elf);
+          report_.codeBytes = elf_.size();
+          return llvm::Error::success();
+        }))
+      return error;
+  return phase("write", [&] { return write(output); });
+}
+
+} // namespace
+
+bool compileFile(const std::string &input, const std::string &output, const Options &options,
+                 Report &report, std::string &error) {
+  Compilation compilation(options, report);
+  llvm::Error result = compilation.run(input, output);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  report.peakMemoryBytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  if (!result)
+    return true;
+  error = llvm::toString(std::move(result));
+  return false;
+}
+
+std::string llvmDescription() { return LLVM_VERSION_STRING "; targets: x86-64, aarch64"; }
+
+} // namespace rtorch::compiler

@@ -1,0 +1,172 @@
+#include "compiler/emit/CompileKernels.h"
+
+#include "compiler/codegen/lowering/Timer.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+
+#include <atomic>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+using namespace mlir;
+
+namespace rtorch::emit {
+namespace {
+
+/// Kernels travel to the threads' contexts as text.
+struct Job {
+  std::string text;
+  std::string name;
+  bool isContraction = false; // slow to compile
+};
+
+std::string printKernel(rt::KernelOp kernel) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  kernel->print(stream, OpPrintingFlags().enableDebugInfo(true, false).useLocalScope());
+  return text;
+}
+
+std::vector<Job> collectJobs(ModuleOp module) {
+  std::vector<Job> jobs;
+  for (auto kernel : module.getOps<rt::KernelOp>()) {
+    bool contraction = llvm::any_of(kernel.getBlock(), [](Operation &op) {
+      return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::AttentionOp>(op);
+    });
+    jobs.push_back({printKernel(kernel), kernel.getSymName().str(), contraction});
+  }
+  return jobs;
+}
+
+/// One thread's compiler.
+class Worker {
+public:
+  static llvm::Expected<std::unique_ptr<Worker>> create(const codegen::Target &target) {
+    auto compiler = codegen::ObjectCompiler::create(target);
+    if (!compiler)
+      return compiler.takeError();
+    return std::unique_ptr<Worker>(new Worker(std::move(*compiler)));
+  }
+
+  llvm::Expected<CompiledKernel> compile(const Job &job, size_t number, const CompileOptions &options);
+
+private:
+  explicit Worker(codegen::ObjectCompiler compiler) : compiler_(std::move(compiler)) {
+    DialectRegistry registry;
+    codegen::registerKernelDialects(registry);
+    registry.insert<rt::RtDialect>();
+    context_.appendDialectRegistry(registry);
+    context_.loadAllAvailableDialects();
+  }
+  llvm::Expected<CompiledKernel> emit(const Job &job, size_t number, ModuleOp code, const CompileOptions &options);
+
+  codegen::ObjectCompiler compiler_;
+  MLIRContext context_{MLIRContext::Threading::DISABLED};
+};
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number, ModuleOp code,
+                                            const CompileOptions &options) {
+  CompiledKernel result;
+  result.name = job.name;
+  result.symbol = "rtk_" + std::to_string(number);
+  codegen::Timer timer(result.emitMs);
+  OwningOpRef<ModuleOp> source = parseSourceString<ModuleOp>(job.text, &context_);
+  if (!source)
+    return failure("kernel '" + job.name + "' does not parse");
+  OpBuilder builder(&context_);
+  builder.setInsertionPointToEnd(code.getBody());
+  auto kernel = *source->getOps<rt::KernelOp>().begin();
+  codegen::KernelInfo info = codegen::emitKernel(builder, kernel, result.symbol, compiler_.target());
+  result.grid = info.grid;
+  result.scratchBytes = info.scratchBytes;
+  for (const codegen::ErrorSiteInfo &site : info.sites) {
+    auto ordinal = dyn_cast<FileLineColLoc>(site.loc);
+    result.sites.push_back({site.message, ordinal ? ordinal.getLine() : 0});
+  }
+  if (options.mlirText) {
+    llvm::raw_string_ostream stream(result.mlirText);
+    code->print(stream);
+  }
+  return result;
+}
+
+llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number, const CompileOptions &options) {
+  std::string messages;
+  ScopedDiagnosticHandler handler(&context_, [&](Diagnostic &diagnostic) {
+    messages += (messages.empty() ? "" : "\n") + diagnostic.str();
+    return success();
+  });
+  OwningOpRef<ModuleOp> code = ModuleOp::create(UnknownLoc::get(&context_));
+  llvm::Expected<CompiledKernel> result = emit(job, number, *code, options);
+  if (!result)
+    return result;
+  if (options.emit.verify && failed(verify(*code)))
+    return failure("kernel '" + job.name + "': " + messages);
+  llvm::Expected<codegen::ObjectCode> object = compiler_.compile(*code, options.emit);
+  if (!object)
+    return failure("kernel '" + job.name + "': " + llvm::toString(object.takeError()));
+  result->code = std::move(*object);
+  return result;
+}
+
+/// What the threads share.
+struct Queue {
+  std::vector<size_t> order; // slow jobs first
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::string error;
+};
+
+void runWorker(Queue &queue, const std::vector<Job> &jobs, const codegen::Target &target,
+               const CompileOptions &options, std::vector<CompiledKernel> &results) {
+  auto fail = [&](llvm::Error error) {
+    std::lock_guard lock(queue.mutex);
+    if (queue.error.empty())
+      queue.error = llvm::toString(std::move(error));
+    else
+      llvm::consumeError(std::move(error));
+    queue.next = jobs.size();
+  };
+  auto worker = Worker::create(target);
+  if (!worker)
+    return fail(worker.takeError());
+  for (size_t i; (i = queue.next++) < jobs.size();) {
+    size_t job = queue.order[i];
+    auto result = (*worker)->compile(jobs[job], job, options);
+    if (!result)
+      return fail(result.takeError());
+    results[job] = std::move(*result);
+  }
+}
+
+} // namespace
+
+llvm::Expected<std::vector<CompiledKernel>>
+compileKernels(ModuleOp module, const codegen::Target &target, const CompileOptions &options) {
+  std::vector<Job> jobs = collectJobs(module);
+  std::vector<CompiledKernel> results(jobs.size());
+  Queue queue;
+  queue.order.resize(jobs.size());
+  std::iota(queue.order.begin(), queue.order.end(), 0);
+  std::ranges::stable_sort(queue.order, std::greater<>(), [&](size_t i) { return jobs[i].isContraction; });
+  unsigned count = options.threads ? options.threads : std::thread::hardware_concurrency();
+  count = std::max<unsigned>(1, std::min<size_t>(count, jobs.size()));
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < count; ++i)
+    threads.emplace_back([&] { runWorker(queue, jobs, target, options, results); });
+  runWorker(queue, jobs, target, options, results);
+  for (std::thread &thread : threads)
+    thread.join();
+  if (!queue.error.empty())
+    return failure(queue.error);
+  return results;
+}
+
+} // namespace rtorch::emit

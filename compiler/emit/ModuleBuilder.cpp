@@ -1,0 +1,418 @@
+#include "compiler/emit/ModuleBuilder.h"
+
+#include "compiler/codegen/gemm/PackedLayout.h"
+#include "compiler/emit/ExprTableBuilder.h"
+#include "compiler/emit/Locations.h"
+#include "compiler/schedule/Passes.h"
+#include "compiler/schedule/ViewChain.h"
+#include "runtime/format/ModuleFile.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+using rtorch::layout::Expr;
+using rtorch::schedule::viewRoot;
+
+namespace rtorch::emit {
+namespace {
+using rt::TensorType;
+using rt::tensorType;
+
+llvm::Error failure(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+format::DType dtypeOf(Type type) {
+  if (type.isInteger(1))
+    return format::DType::Bool;
+  if (type.isUnsignedInteger(8))
+    return format::DType::U8;
+  if (type.isInteger(8))
+    return format::DType::I8;
+  if (type.isInteger(16))
+    return format::DType::I16;
+  if (type.isInteger(32))
+    return format::DType::I32;
+  if (type.isInteger(64))
+    return format::DType::I64;
+  if (type.isF16())
+    return format::DType::F16;
+  if (type.isBF16())
+    return format::DType::BF16;
+  return type.isF32() ? format::DType::F32 : format::DType::F64;
+}
+
+format::ConstantValue constantValue(Attribute attr) {
+  using Kind = format::ConstantValue::Kind;
+  format::ConstantValue value;
+  if (auto text = dyn_cast_or_null<StringAttr>(attr)) {
+    value.kind = Kind::String;
+    value.string = text.str();
+  } else if (auto real = dyn_cast_or_null<FloatAttr>(attr)) {
+    value.kind = Kind::Float;
+    value.real = real.getValueAsDouble();
+  } else if (auto boolean = dyn_cast_or_null<BoolAttr>(attr)) {
+    value.kind = Kind::Bool;
+    value.integer = boolean.getValue();
+  } else if (auto integer = dyn_cast_or_null<IntegerAttr>(attr)) {
+    value.kind = Kind::Int;
+    value.integer = integer.getInt();
+  }
+  return value;
+}
+
+class Builder {
+public:
+  Builder(ModuleOp module, const std::vector<CompiledKernel> &kernels, const StorageBytes &storages)
+      : module_(module), kernels_(kernels), storages_(storages), exprs_(built_.manifest),
+        function_(*module.getOps<func::FuncOp>().begin()) {}
+
+  llvm::Expected<BuiltModule> run(StringRef modelName, const codegen::Target &target);
+
+private:
+  llvm::Error addSymbols();
+  void addArguments();
+  void addResults();
+  llvm::DenseMap<Value, size_t> assignResultMemory(ArrayAttr entries, rt::ReturnOp returned);
+  void addChecks();
+  void addSchedule();
+  void addLaunch(rt::LaunchOp launch);
+  format::TensorSpec spec(TensorType type);
+  uint32_t addStorage(format::StorageKind kind, uint32_t index);
+  /// The storage that a root's elements live in.
+  uint32_t storageOf(Value root);
+  uint32_t parameterStorage(rt::ParameterOp op);
+  uint32_t packedStorage(rt::PackOp op);
+  uint32_t addConstant(std::string name, uint64_t bytes, ConstantSource source);
+  format::Operand operandOf(Value value);
+  /// Where call argument `index` stands in rt.arguments.
+  StringAttr kindOf(DictionaryAttr entry) { return entry.getAs<StringAttr>("kind"); }
+
+  ModuleOp module_;
+  const std::vector<CompiledKernel> &kernels_;
+  const StorageBytes &storages_;
+  BuiltModule built_;
+  ExprTableBuilder exprs_;
+  func::FuncOp function_;
+  llvm::DenseMap<Value, uint32_t> storageIds_;
+  llvm::DenseMap<int64_t, uint32_t> parameterStorages_;
+  llvm::DenseMap<int64_t, uint32_t> storageConstants_;
+  llvm::DenseMap<unsigned, uint32_t> callIndex_; // function argument -> call argument
+};
+
+format::TensorSpec Builder::spec(TensorType type) {
+  return {dtypeOf(type.getElementType()), exprs_.add(type.getSizes()), exprs_.add(type.getStrides())};
+}
+
+uint32_t Builder::addStorage(format::StorageKind kind, uint32_t index) {
+  built_.manifest.storages.push_back({kind, index, 0, 0});
+  return built_.manifest.storages.size() - 1;
+}
+
+//===----------------------------------------------------------------------===//
+// The contract
+//===----------------------------------------------------------------------===//
+
+/// Each symbol is read from the first argument dim, or integer argument, that is it.
+llvm::Error Builder::addSymbols() {
+  auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
+  auto symbols = function_->getAttrOfType<ArrayAttr>(rt::kSymbolsAttr);
+  for (auto symbol : symbols.getAsRange<rt::SymbolAttr>()) {
+    format::Symbol entry;
+    entry.name = symbol.getName().str();
+    entry.min = symbol.getMin();
+    entry.max = symbol.getMax();
+    bool found = false;
+    for (auto [position, attr] : llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
+      if (found)
+        break;
+      if (kindOf(attr) == "tensor") {
+        auto type = cast<TensorType>(function_.getArgumentTypes()[attr.getAs<IntegerAttr>("index").getInt()]);
+        for (int64_t dim = 0; dim < type.getRank() && !found; ++dim)
+          if (type.getSize(dim).symbolName() == entry.name) {
+            entry.argument = position, entry.dim = dim, found = true;
+          }
+      } else if (kindOf(attr) == "int" &&
+                 attr.getAs<rt::ExprAttr>("value").getValue().symbolName() == entry.name) {
+        entry.argument = position, entry.dim = -1, found = true;
+      }
+    }
+    if (!found)
+      return failure("symbol '" + entry.name + "' is not the size of any input's dim");
+    built_.manifest.symbols.push_back(std::move(entry));
+  }
+  return llvm::Error::success();
+}
+
+void Builder::addArguments() {
+  llvm::DenseSet<Value> written;
+  function_.walk([&](rt::LaunchOp launch) {
+    for (Value target : launch.getTargets())
+      written.insert(viewRoot(target));
+  });
+  auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
+  for (auto [position, attr] : llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
+    format::Argument argument;
+    argument.name = attr.getAs<StringAttr>("name").str();
+    if (kindOf(attr) == "tensor") {
+      unsigned index = attr.getAs<IntegerAttr>("index").getInt();
+      Value value = function_.getArgument(index);
+      argument.tensor = spec(tensorType(value));
+      argument.alignment = tensorType(value).getElementBytes();
+      argument.mutated = written.contains(value);
+      NodeLocation location;
+      for (Operation *user : value.getUsers())
+        if (location.node.empty())
+          location = describe(user->getLoc());
+      argument.needed_by = location.node;
+      argument.source = location.source;
+      callIndex_[index] = position;
+    } else if (kindOf(attr) == "int") {
+      argument.kind = format::Argument::Kind::Int;
+      argument.value = exprs_.add(attr.getAs<rt::ExprAttr>("value").getValue());
+    } else {
+      argument.kind = format::Argument::Kind::Constant;
+      argument.constant = constantValue(attr.get("value"));
+    }
+    built_.manifest.arguments.push_back(std::move(argument));
+  }
+}
+
+void Builder::addChecks() {
+  auto guards = function_->getAttrOfType<ArrayAttr>(rt::kGuardsAttr);
+  if (!guards)
+    return;
+  for (auto guard : guards.getAsRange<rt::GuardAttr>()) {
+    format::Check check;
+    check.relation = llvm::StringSwitch<format::Check::Relation>(guard.getRelation())
+                         .Case("eq", format::Check::Relation::Eq)
+                         .Case("ne", format::Check::Relation::Ne)
+                         .Case("lt", format::Check::Relation::Lt)
+                         .Default(format::Check::Relation::Le);
+    check.lhs = exprs_.add(guard.getLhs().getValue());
+    check.rhs = exprs_.add(guard.getRhs().getValue());
+    check.message = guard.getReason().str();
+    check.source = guard.getSource().str();
+    built_.manifest.checks.push_back(std::move(check));
+  }
+}
+
+/// Tensors that a result covers live in that result's memory: gives the position, plus
+/// one, of the result that owns each.
+llvm::DenseMap<Value, size_t> Builder::assignResultMemory(ArrayAttr entries, rt::ReturnOp returned) {
+  llvm::DenseMap<Value, size_t> owners;
+  for (auto [position, attr] : llvm::enumerate(entries.getAsRange<DictionaryAttr>())) {
+    if (kindOf(attr) != "tensor")
+      continue;
+    Value value = returned.getOperand(attr.getAs<IntegerAttr>("index").getInt()), root = viewRoot(value);
+    bool covers = tensorType(value).getOffset().isConstant(0) &&
+                  layout::numel(tensorType(root).getSizes()) == layout::numel(tensorType(value).getSizes());
+    if (!schedule::isExternal(root) && covers && owners.try_emplace(root, position + 1).second)
+      storageIds_[root] = addStorage(format::StorageKind::Result, position);
+  }
+  return owners;
+}
+
+void Builder::addResults() {
+  auto entries = function_->getAttrOfType<ArrayAttr>("rt.results");
+  auto returned = cast<rt::ReturnOp>(function_.front().back());
+  llvm::DenseMap<Value, size_t> owners = assignResultMemory(entries, returned);
+  for (auto [position, attr] : llvm::enumerate(entries.getAsRange<DictionaryAttr>())) {
+    format::Result result;
+    if (auto name = attr.getAs<StringAttr>("name"))
+      result.name = name.str();
+    if (kindOf(attr) == "tensor") {
+      Value value = returned.getOperand(attr.getAs<IntegerAttr>("index").getInt());
+      Value root = viewRoot(value);
+      result.tensor = spec(tensorType(value));
+      if (owners.lookup(root) == position + 1) {
+        result.kind = format::Result::Kind::Tensor;
+      } else {
+        format::Operand view = operandOf(value);
+        result.kind = format::Result::Kind::View;
+        result.storage = view.storage;
+        result.byte_offset = view.byte_offset;
+      }
+    } else if (kindOf(attr) == "int") {
+      result.kind = format::Result::Kind::Int;
+      result.value = exprs_.add(attr.getAs<rt::ExprAttr>("value").getValue());
+    } else {
+      result.kind = format::Result::Kind::Constant;
+      result.constant = constantValue(attr.get("value"));
+    }
+    built_.manifest.results.push_back(std::move(result));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+uint32_t Builder::addConstant(std::string name, uint64_t bytes, ConstantSource source) {
+  built_.manifest.constants.push_back({std::move(name), 0, bytes});
+  built_.constants.push_back(source);
+  return built_.manifest.constants.size() - 1;
+}
+
+uint32_t Builder::parameterStorage(rt::ParameterOp op) {
+  int64_t number = op.getStorage();
+  auto [it, isNew] = parameterStorages_.try_emplace(number, 0);
+  if (!isNew)
+    return it->second;
+  auto [constant, isNewConstant] = storageConstants_.try_emplace(number, 0);
+  if (isNewConstant)
+    constant->second = addConstant(op.getName().str(), storages_(number).size(), {number});
+  // A storage that any of its parameters is written through is the instance's own.
+  bool mutated = false;
+  function_.walk([&](rt::LaunchOp launch) {
+    for (Value target : launch.getTargets())
+      if (auto parameter = viewRoot(target).getDefiningOp<rt::ParameterOp>())
+        mutated |= static_cast<int64_t>(parameter.getStorage()) == number;
+  });
+  if (!mutated)
+    return it->second = addStorage(format::StorageKind::Constant, constant->second);
+  format::State state;
+  state.name = op.getName().str();
+  state.tensor = spec(tensorType(op.getResult()));
+  state.byte_offset = tensorType(op.getResult()).getOffset().constant().value_or(0) *
+                      tensorType(op.getResult()).getElementBytes();
+  state.initial = constant->second;
+  built_.manifest.states.push_back(std::move(state));
+  return it->second = addStorage(format::StorageKind::State, built_.manifest.states.size() - 1);
+}
+
+uint32_t Builder::packedStorage(rt::PackOp op) {
+  TensorType source = tensorType(op.getSource());
+  auto number = [](const Expr &expr) { return *expr.constant(); };
+  int64_t k = op.getTransposed() ? 1 : 0;
+  auto parameter = viewRoot(op.getSource()).getDefiningOp<rt::ParameterOp>();
+  ConstantSource from;
+  from.storage = parameter.getStorage();
+  from.packed = true;
+  from.elementBytes = source.getElementBytes();
+  from.columns = op.getPanel();
+  from.k = number(source.getSize(k));
+  from.n = number(source.getSize(1 - k));
+  from.offset = number(source.getOffset());
+  from.rowStride = number(source.getStrides()[k]);
+  from.columnStride = number(source.getStrides()[1 - k]);
+  uint64_t bytes = number(layout::numel(tensorType(op.getResult()).getSizes())) * from.elementBytes;
+  return addStorage(format::StorageKind::Constant, addConstant(parameter.getName().str(), bytes, from));
+}
+
+uint32_t Builder::storageOf(Value root) {
+  auto it = storageIds_.find(root);
+  if (it != storageIds_.end())
+    return it->second;
+  uint32_t id;
+  if (auto argument = dyn_cast<BlockArgument>(root))
+    id = addStorage(format::StorageKind::Argument, callIndex_.lookup(argument.getArgNumber()));
+  else if (auto parameter = root.getDefiningOp<rt::ParameterOp>())
+    id = parameterStorage(parameter);
+  else
+    id = packedStorage(cast<rt::PackOp>(root.getDefiningOp()));
+  return storageIds_[root] = id;
+}
+
+format::Operand Builder::operandOf(Value value) {
+  TensorType type = tensorType(value);
+  return {storageOf(viewRoot(value)), exprs_.add(type.getOffset() * type.getElementBytes())};
+}
+
+//===----------------------------------------------------------------------===//
+// The schedule
+//===----------------------------------------------------------------------===//
+
+void Builder::addLaunch(rt::LaunchOp op) {
+  for (auto [result, slot] : llvm::zip_equal(op.getResults(), op.getSlotsAttr())) {
+    auto place = dyn_cast<rt::ExprAttr>(slot);
+    if (!place || storageIds_.contains(result))
+      continue;
+    uint32_t id = addStorage(format::StorageKind::Arena, 0);
+    TensorType type = tensorType(result);
+    Expr bytes = 1;
+    for (auto [size, stride] : llvm::zip_equal(type.getSizes(), type.getStrides()))
+      bytes += layout::max(size - 1, 0) * stride;
+    built_.manifest.storages[id].offset = exprs_.add(place.getValue());
+    built_.manifest.storages[id].bytes = exprs_.add(bytes * type.getElementBytes());
+    storageIds_[result] = id;
+  }
+  format::Launch launch;
+  auto kernel = llvm::find_if(kernels_, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
+  launch.kernel = kernel - kernels_.begin();
+  NodeLocation last = describe(op.getLoc());
+  launch.name = joinNodes(op.getLoc());
+  launch.source = last.source;
+  for (Value operand : op.getInputs())
+    launch.operands.push_back(operandOf(operand));
+  for (Value result : op.getResults())
+    launch.operands.push_back(operandOf(result));
+  for (Value target : op.getTargets())
+    launch.operands.push_back(operandOf(target));
+  std::map<std::string, Expr> values;
+  for (auto [i, value] : llvm::enumerate(op.getValues().getAsRange<rt::ExprAttr>())) {
+    values["k" + std::to_string(i)] = value.getValue();
+    launch.values.push_back(exprs_.add(value.getValue()));
+  }
+  launch.grid = exprs_.add(kernel->grid.substitute(values));
+  launch.scratch_bytes = exprs_.add(kernel->scratchBytes.substitute(values));
+  auto fused = dyn_cast<FusedLoc>(op.getLoc());
+  for (const KernelSite &site : kernel->sites) {
+    // A launch of a single op has that op's location, unfused.
+    Location loc = fused && site.op < fused.getLocations().size() ? fused.getLocations()[site.op] : op.getLoc();
+    NodeLocation location = describe(loc);
+    launch.errors.push_back({site.message, location.node, location.source});
+  }
+  built_.manifest.schedule.push_back(std::move(launch));
+}
+
+void Builder::addSchedule() {
+  for (const CompiledKernel &kernel : kernels_)
+    built_.manifest.kernels.push_back({kernel.name, kernel.symbol});
+  for (auto launch : function_.front().getOps<rt::LaunchOp>())
+    addLaunch(launch);
+  Expr arena;
+  if (auto attr = function_->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
+    arena = attr.getValue();
+  built_.manifest.arena_bytes = exprs_.add(arena);
+}
+
+llvm::Expected<BuiltModule> Builder::run(StringRef modelName, const codegen::Target &target) {
+  format::Manifest &manifest = built_.manifest;
+  manifest.model = modelName.str();
+  manifest.producer = "rtorch " RTORCH_VERSION;
+  manifest.triple = target.triple;
+  manifest.cpu = target.cpu;
+  manifest.features = target.features;
+  exprs_.add(Expr(0));
+  if (llvm::Error error = addSymbols())
+    return error;
+  addArguments();
+  addChecks();
+  addResults();
+  addSchedule();
+  format::layOutConstants(manifest);
+  return std::move(built_);
+}
+
+} // namespace
+
+llvm::Expected<BuiltModule> buildModule(ModuleOp module, StringRef modelName, const codegen::Target &target,
+                                        const std::vector<CompiledKernel> &kernels,
+                                        const StorageBytes &storages) {
+  return Builder(module, kernels, storages).run(modelName, target);
+}
+
+std::span<const std::byte> constantBytes(const ConstantSource &source, const StorageBytes &storages,
+                                         std::vector<std::byte> &buffer) {
+  std::span<const std::byte> bytes = storages(source.storage);
+  if (!source.packed)
+    return bytes;
+  gemm::PackedLayout layout{source.columns};
+  buffer.resize(*layout.elements(source.k, source.n).constant() * source.elementBytes);
+  gemm::packWeight(layout, source.elementBytes, bytes.data() + source.offset * source.elementBytes, source.k,
+                   source.n, source.rowStride, source.columnStride, buffer.data());
+  return buffer;
+}
+
+} // namespace rtorch::emit

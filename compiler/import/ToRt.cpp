@@ -1,0 +1,426 @@
+#include "compiler/import/ToRt.h"
+
+#include "compiler/import/ToRtParts.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
+
+#include <set>
+
+using namespace mlir;
+using rtorch::translate::Call;
+using rtorch::translate::Emitter;
+using rtorch::translate::Results;
+
+namespace rtorch::importer {
+namespace {
+
+using Values = std::vector<mlir::Value>;
+
+/// Translates one program; used once.
+class ProgramTranslator {
+public:
+  ProgramTranslator(MLIRContext &context, const Program &program,
+                    const ImportOptions &options)
+      : context_(context), program_(program), options_(options), builder_(&context) {}
+
+  FailureOr<OwningOpRef<ModuleOp>> run();
+
+private:
+  // Inputs.
+  rt::TensorType typeOf(const TensorMeta &meta);
+  void addFunction(ModuleOp module);
+  void addParameters();
+  void addArgumentsAttr();
+
+  // Nodes.
+  LogicalResult translate(const Graph &graph, Values &values);
+  LogicalResult translate(const Graph &graph, const Node &node, Values &values,
+                          const std::vector<bool> &used);
+  LogicalResult inlineBody(const Graph &graph, const Node &node, Values &values);
+  FailureOr<Values> callRule(Call &call, Values &values);
+  LogicalResult bindResults(const Graph &graph, const Node &node,
+                            const Values &results, Values &values);
+  void noteGuards(const Node &node);
+
+  // Outputs.
+  LogicalResult addMutations();
+  LogicalResult addResults();
+  void markMutated();
+  void addGuardsAttr();
+  DictionaryAttr entry(StringRef kind, StringRef name, Attribute value);
+  FailureOr<Attribute> constantAttr(const Argument &argument);
+
+  MLIRContext &context_;
+  const Program &program_;
+  const ImportOptions &options_;
+  OpBuilder builder_;
+  layout::Guards guards_;
+  std::vector<layout::Guard> exportedGuards_;
+  /// The user's source line for each guard in guards_.recorded().
+  std::vector<std::string> guardSources_;
+  func::FuncOp function_;
+  /// The dialect's values of the program's graph.
+  Values values_;
+};
+
+Location namedLocation(MLIRContext &context, StringRef name) {
+  return NameLoc::get(StringAttr::get(&context, name));
+}
+
+rt::TensorType ProgramTranslator::typeOf(const TensorMeta &meta) {
+  return rt::TensorType::get(&context_,
+                             layout::Layout{meta.sizes, meta.strides, meta.offset},
+                             translate::elementType(&context_, meta.dtype));
+}
+
+/// The function with the user's tensors as arguments; results follow at the end.
+void ProgramTranslator::addFunction(ModuleOp module) {
+  SmallVector<Type> types;
+  SmallVector<Location> locations;
+  SmallVector<ValueId> ids;
+  for (const InputSpec &input : program_.inputs) {
+    auto *ref = std::get_if<TensorRef>(&input.argument);
+    if (!ref || input.kind != InputSpec::Kind::UserInput)
+      continue;
+    TensorMeta meta = program_.graph.tensor(*ref);
+    meta.offset = 0; // the call passes a pointer to the first element
+    types.push_back(typeOf(meta));
+    locations.push_back(namedLocation(context_, input.name));
+    ids.push_back(ref->id);
+  }
+  builder_.setInsertionPointToEnd(module.getBody());
+  function_ = func::FuncOp::create(builder_, module.getLoc(), "forward",
+                                   builder_.getFunctionType(types, {}));
+  function_->setAttr(rt::kSymbolsAttr, symbolsAttr(&context_, program_));
+  Block *block = builder_.createBlock(&function_.getBody(), {}, types, locations);
+  for (auto [id, argument] : llvm::zip(ids, block->getArguments()))
+    values_[id] = argument;
+}
+
+/// One op for each parameter, buffer and constant that something uses or writes.
+void ProgramTranslator::addParameters() {
+  std::vector<bool> used = usedValues(program_.graph);
+  std::set<std::string> written;
+  for (const OutputSpec &output : program_.outputs)
+    written.insert(output.target);
+  int64_t unbound = 0;
+  for (const InputSpec &input : program_.inputs) {
+    auto *ref = std::get_if<TensorRef>(&input.argument);
+    if (!ref || input.kind == InputSpec::Kind::UserInput ||
+        (!used[ref->id] && !written.contains(input.target)))
+      continue;
+    const Payload *payload = program_.payload(input);
+    const TensorMeta &meta = payload ? payload->meta : program_.graph.tensor(*ref);
+    // Without payloads, every tensor has a storage of its own.
+    int64_t storage = payload ? payload->storage : unbound++;
+    values_[ref->id] = rt::ParameterOp::create(
+        builder_, namedLocation(context_, input.name), typeOf(meta), input.target,
+        storage, /*mutated=*/false);
+  }
+}
+
+DictionaryAttr ProgramTranslator::entry(StringRef kind, StringRef name,
+                                        Attribute value) {
+  SmallVector<NamedAttribute> attrs = {
+      builder_.getNamedAttr("kind", builder_.getStringAttr(kind)),
+      builder_.getNamedAttr(kind == "tensor" ? "index" : "value", value)};
+  if (!name.empty())
+    attrs.push_back(builder_.getNamedAttr("name", builder_.getStringAttr(name)));
+  return builder_.getDictionaryAttr(attrs);
+}
+
+FailureOr<Attribute> ProgramTranslator::constantAttr(const Argument &argument) {
+  if (std::holds_alternative<None>(argument))
+    return Attribute(builder_.getUnitAttr());
+  if (auto *text = std::get_if<std::string>(&argument))
+    return Attribute(builder_.getStringAttr(*text));
+  if (auto *value = std::get_if<bool>(&argument))
+    return Attribute(builder_.getBoolAttr(*value));
+  if (auto *value = std::get_if<int64_t>(&argument))
+    return Attribute(builder_.getI64IntegerAttr(*value));
+  if (auto *value = std::get_if<double>(&argument))
+    return Attribute(builder_.getF64FloatAttr(*value));
+  return failure();
+}
+
+/// The flattened call's arguments in order, as the contract lists them.
+void ProgramTranslator::addArgumentsAttr() {
+  SmallVector<Attribute> entries;
+  int64_t index = 0;
+  for (const InputSpec &input : program_.inputs) {
+    if (input.kind == InputSpec::Kind::ConstantInput ||
+        input.kind == InputSpec::Kind::UserInput) {
+      FailureOr<Attribute> constant = constantAttr(input.argument);
+      std::optional<layout::Expr> expr = program_.graph.intExpr(input.argument);
+      if (std::holds_alternative<TensorRef>(input.argument))
+        entries.push_back(
+            entry("tensor", input.name, builder_.getI64IntegerAttr(index++)));
+      else if (succeeded(constant))
+        entries.push_back(entry("constant", input.name, *constant));
+      else if (expr)
+        entries.push_back(
+            entry("int", input.name, rt::ExprAttr::get(&context_, *expr)));
+    }
+  }
+  function_->setAttr("rt.arguments", builder_.getArrayAttr(entries));
+}
+
+//===----------------------------------------------------------------------===//
+// Nodes
+//===----------------------------------------------------------------------===//
+
+void ProgramTranslator::noteGuards(const Node &node) {
+  std::string source = node.source ? node.source->str() : "";
+  guardSources_.resize(guards_.recorded().size(), source);
+}
+
+/// A wrapper's body with the node's operands in the place of its inputs.
+LogicalResult ProgramTranslator::inlineBody(const Graph &graph, const Node &node,
+                                            Values &values) {
+  auto [body, operands] = bodyOf(node);
+  Values inner(body->values.size());
+  for (size_t i = 0; i < body->inputs.size() && i < operands.size(); ++i) {
+    auto *from = std::get_if<TensorRef>(&operands[i].value);
+    auto *to = std::get_if<TensorRef>(&body->inputs[i]);
+    if (from && to)
+      inner[to->id] = values[from->id];
+  }
+  if (failed(translate(*body, inner)))
+    return failure();
+  Values results;
+  for (const Argument &output : body->outputs)
+    for (ValueId id : translate::referencesOf(output))
+      if (body->value(id).tensor())
+        results.push_back(inner[id]);
+  return bindResults(graph, node, results, values);
+}
+
+/// The node's results by its rule. In place, the functional result is written to the
+/// operand's memory, and the operand is the result.
+FailureOr<Values> ProgramTranslator::callRule(Call &call, Values &values) {
+  const Node &node = call.node;
+  translate::Match match = translate::findRule(node.op);
+  if (node.op == "aten.copy_.default") {
+    mlir::Value self = call.tensor("self");
+    if (failed(call.write(call.tensor("src"), self)))
+      return failure();
+    return Values{self};
+  }
+  Results results = match.rule->translate(call);
+  if (failed(results) || !match.inPlace)
+    return results;
+  if (match.rule->isView) {
+    // The operand is what it was, seen with other sizes.
+    if (auto *self = std::get_if<TensorRef>(node.find("self")))
+      values[self->id] = results->front();
+    return results;
+  }
+  mlir::Value self = call.tensor(node.find("self") ? "self" : "input");
+  if (!self || failed(call.write(results->front(), self)))
+    return failure();
+  return Values{self};
+}
+
+LogicalResult ProgramTranslator::bindResults(const Graph &graph, const Node &node,
+                                             const Values &results, Values &values) {
+  std::vector<ValueId> ids;
+  for (const Argument &output : node.outputs) {
+    if (std::holds_alternative<None>(output))
+      ids.push_back(graph.values.size()); // an undefined tensor takes a place
+    for (ValueId id : translate::referencesOf(output))
+      ids.push_back(id);
+  }
+  if (ids.size() > results.size())
+    return emitError(locationOf(&context_, node))
+           << "'" << node.name << "' has " << ids.size() << " results, but "
+           << StringRef(node.op) << " gives " << results.size();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == graph.values.size())
+      continue;
+    values[ids[i]] = results[i];
+    if (options_.crossCheck)
+      crossCheck(guards_, graph, ids[i], results[i], locationOf(&context_, node));
+  }
+  return success();
+}
+
+LogicalResult ProgramTranslator::translate(const Graph &graph, const Node &node,
+                                           Values &values,
+                                           const std::vector<bool> &used) {
+  if (isInlinedWrapper(node))
+    return inlineBody(graph, node, values);
+  // Size arithmetic: its values are expressions already.
+  if (!translate::findRule(node.op).rule)
+    return success();
+  Call::Lookup lookup = [&](ValueId id) { return values[id]; };
+  Emitter emitter(builder_, guards_, locationOf(&context_, node));
+  Call call(emitter, graph, node, lookup, used);
+  guards_.setReason("layout of '" + node.name + "' (" + node.op + ")");
+  FailureOr<Values> results = callRule(call, values);
+  noteGuards(node);
+  if (succeeded(results))
+    return bindResults(graph, node, *results, values);
+  emitRemark(emitter.loc) << "while importing " << node.describe();
+  return failure();
+}
+
+LogicalResult ProgramTranslator::translate(const Graph &graph, Values &values) {
+  std::vector<bool> used = usedValues(graph);
+  for (const Node &node : graph.nodes)
+    if (failed(translate(graph, node, values, used)))
+      return failure();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Outputs
+//===----------------------------------------------------------------------===//
+
+/// Mutations of a functional graph are outputs: they become writes.
+LogicalResult ProgramTranslator::addMutations() {
+  for (const OutputSpec &output : program_.outputs) {
+    bool toInput = output.kind == OutputSpec::Kind::UserInputMutation;
+    if (!toInput && output.kind != OutputSpec::Kind::BufferMutation &&
+        output.kind != OutputSpec::Kind::ParameterMutation)
+      continue;
+    auto *source = std::get_if<TensorRef>(&output.argument);
+    mlir::Value value = source ? values_[source->id] : mlir::Value(), target;
+    for (const InputSpec &input : program_.inputs) {
+      bool isUser = input.kind == InputSpec::Kind::UserInput;
+      auto *ref = std::get_if<TensorRef>(&input.argument);
+      if (ref && isUser == toInput &&
+          (isUser ? input.name : input.target) == output.target)
+        target = values_[ref->id];
+    }
+    Location loc = namedLocation(context_, output.target);
+    if (!value || !target)
+      return emitError(loc) << "the program writes to '" << output.target
+                            << "', which is no tensor of it";
+    if (failed(Emitter(builder_, guards_, loc).write(value, target)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult ProgramTranslator::addResults() {
+  SmallVector<mlir::Value> results;
+  SmallVector<Attribute> entries;
+  std::map<ValueId, int64_t> indices; // the same tensor twice is one result
+  for (const OutputSpec &output : program_.outputs) {
+    if (output.kind != OutputSpec::Kind::UserOutput)
+      continue;
+    if (auto *ref = std::get_if<TensorRef>(&output.argument)) {
+      StringRef name = program_.graph.value(ref->id).name;
+      if (!values_[ref->id])
+        return emitError(namedLocation(context_, name))
+               << "the result '" << name << "' is not computed";
+      auto [place, isNew] = indices.try_emplace(ref->id, results.size());
+      if (isNew)
+        results.push_back(values_[ref->id]);
+      entries.push_back(
+          entry("tensor", name, builder_.getI64IntegerAttr(place->second)));
+      continue;
+    }
+    if (FailureOr<Attribute> constant = constantAttr(output.argument);
+        succeeded(constant)) {
+      entries.push_back(entry("constant", "", *constant));
+      continue;
+    }
+    std::optional<layout::Expr> expr = program_.graph.intExpr(output.argument);
+    if (!expr)
+      return emitError(function_.getLoc())
+             << "a result of kind " << StringRef(argumentKindName(output.argument))
+             << " is not supported";
+    entries.push_back(entry("int", "", rt::ExprAttr::get(&context_, *expr)));
+  }
+  rt::ReturnOp::create(builder_, function_.getLoc(), results);
+  SmallVector<Type> types;
+  for (mlir::Value result : results)
+    types.push_back(result.getType());
+  function_.setFunctionType(
+      builder_.getFunctionType(function_.getArgumentTypes(), types));
+  function_->setAttr("rt.results", builder_.getArrayAttr(entries));
+  return success();
+}
+
+/// The value whose storage `value` views.
+mlir::Value rootOf(mlir::Value value) {
+  while (auto view = value.getDefiningOp<rt::ViewOpInterface>())
+    value = view.getViewSource();
+  return value;
+}
+
+/// Sets `mutated` on all parameters over a storage that something writes to.
+void ProgramTranslator::markMutated() {
+  std::set<int64_t> storages;
+  function_.walk([&](rt::WriteOp write) {
+    if (auto parameter = rootOf(write.getTarget()).getDefiningOp<rt::ParameterOp>())
+      storages.insert(parameter.getStorage());
+  });
+  function_.walk([&](rt::ParameterOp parameter) {
+    if (storages.contains(parameter.getStorage()))
+      parameter.setMutated(true);
+  });
+}
+
+StringRef relationName(layout::Relation relation) {
+  switch (relation) {
+  case layout::Relation::Eq:
+    return "eq";
+  case layout::Relation::Ne:
+    return "ne";
+  case layout::Relation::Lt:
+    return "lt";
+  case layout::Relation::Le:
+    return "le";
+  }
+  return "eq";
+}
+
+void ProgramTranslator::addGuardsAttr() {
+  SmallVector<Attribute> attrs;
+  auto add = [&](const layout::Guard &guard, const std::string &source) {
+    attrs.push_back(rt::GuardAttr::get(&context_, relationName(guard.relation),
+                                       rt::ExprAttr::get(&context_, guard.lhs),
+                                       rt::ExprAttr::get(&context_, guard.rhs),
+                                       guard.reason, source));
+  };
+  for (const layout::Guard &guard : exportedGuards_)
+    add(guard, "");
+  guardSources_.resize(guards_.recorded().size());
+  for (auto [guard, source] : llvm::zip(guards_.recorded(), guardSources_))
+    add(guard, source);
+  function_->setAttr(rt::kGuardsAttr, builder_.getArrayAttr(attrs));
+}
+
+FailureOr<OwningOpRef<ModuleOp>> ProgramTranslator::run() {
+  if (failed(checkSupport(context_, program_)))
+    return failure();
+  exportedGuards_ = declareSymbols(program_, guards_);
+  values_.resize(program_.graph.values.size());
+  OwningOpRef<ModuleOp> module =
+      ModuleOp::create(builder_, namedLocation(context_, program_.name));
+  addFunction(*module);
+  addParameters();
+  addArgumentsAttr();
+  if (failed(translate(program_.graph, values_)) || failed(addMutations()) ||
+      failed(addResults()))
+    return failure();
+  markMutated();
+  addGuardsAttr();
+  if (failed(verify(*module)))
+    return failure();
+  return module;
+}
+
+} // namespace
+
+FailureOr<OwningOpRef<ModuleOp>> importProgram(MLIRContext &context,
+                                               const Program &program,
+                                               const ImportOptions &options) {
+  context.loadDialect<func::FuncDialect, rt::RtDialect>();
+  return ProgramTranslator(context, program, options).run();
+}
+
+} // namespace rtorch::importer

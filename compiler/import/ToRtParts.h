@@ -1,0 +1,34 @@
+// The parts of importProgram, which share nothing but the program.
+#pragma once
+
+#include "compiler/import/Graph.h"
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::importer {
+
+/// The place of a node: its name, and the user's source line where known.
+mlir::Location locationOf(mlir::MLIRContext *context, const Node &node);
+
+/// Which values of the graph a node or an output uses.
+std::vector<bool> usedValues(const Graph &graph);
+
+/// Whether a node runs its sub-graph once as it is: a wrapper without effect here.
+bool isInlinedWrapper(const Node &node);
+/// The sub-graph of a higher-order node, and the arguments after it; null if it has
+/// none.
+std::pair<const Graph *, llvm::ArrayRef<NamedArgument>> bodyOf(const Node &node);
+
+/// Reports everything in the program that cannot be translated as one error.
+mlir::LogicalResult checkSupport(mlir::MLIRContext &context, const Program &program);
+
+/// Declares the program's symbols and takes its exported relations for granted; gives
+/// those relations that the ranges alone do not prove.
+std::vector<layout::Guard> declareSymbols(const Program &program,
+                                          layout::Guards &guards);
+mlir::ArrayAttr symbolsAttr(mlir::MLIRContext *context, const Program &program);
+
+/// Warns where `value` differs from the exporter's meta.
+void crossCheck(const layout::Guards &guards, const Graph &graph, ValueId id,
+                mlir::Value value, mlir::Location loc);
+
+} // namespace rtorch::importer

@@ -1,0 +1,78 @@
+// One node of the graph, seen by the rule that translates it.
+#pragma once
+
+#include "compiler/import/ops/Emitter.h"
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+namespace rtorch::translate {
+
+/// Arguments of a node by their schema's name, as values of the dialect. Before a rule
+/// runs, every argument was checked: kinds are the schema's, and symbolic numbers have
+/// expressions. An Emitter for the node's place comes with it.
+class Call : public Emitter {
+public:
+  /// The dialect's value of a tensor of the graph; null if it has none.
+  using Lookup = std::function<Value(importer::ValueId)>;
+
+  Call(Emitter emitter, const importer::Graph &graph, const importer::Node &node,
+       const Lookup &lookup, const std::vector<bool> &used)
+      : Emitter(emitter), graph(graph), node(node), lookup_(lookup), used_(used) {}
+
+  const importer::Graph &graph;
+  const importer::Node &node;
+
+  /// The tensor; a number given for a tensor becomes one of rank 0.
+  Value tensor(std::string_view name);
+  /// Null, without an error, if the argument is None.
+  Value optionalTensor(std::string_view name);
+  std::vector<Value> tensors(std::string_view name);
+  /// Elements may be null (None).
+  std::vector<Value> optionalTensors(std::string_view name);
+  /// A tensor or a number, for promotion.
+  Operand operand(std::string_view name);
+
+  bool isNone(std::string_view name) const;
+  /// The number, or nullopt if the argument is None or absent.
+  std::optional<Scalar> scalar(std::string_view name) const;
+  std::optional<double> real(std::string_view name) const;
+  std::optional<int64_t> integer(std::string_view name) const;
+  bool boolean(std::string_view name, bool otherwise = false) const;
+  std::string_view string(std::string_view name) const;
+  std::optional<Expr> expr(std::string_view name) const;
+  /// Integers; empty if None.
+  Dims exprs(std::string_view name) const;
+  std::vector<int64_t> integers(std::string_view name) const;
+  std::optional<ScalarType> dtype(std::string_view name) const;
+  std::optional<importer::MemoryFormat> memoryFormat(std::string_view name) const;
+
+  /// The argument as a dim of a tensor of `rank`, negative ones wrapped (rank 0 counts
+  /// as 1).
+  int64_t dim(std::string_view name, int64_t rank) const;
+  /// Ascending, wrapped; all dims if the argument is None or empty.
+  std::vector<int64_t> dims(std::string_view name, int64_t rank) const;
+
+  /// Whether result `index` of the node is used by anything.
+  bool isUsed(size_t index) const;
+  /// Number of tensors that the node gives: elements of its list result.
+  size_t resultCount() const;
+
+private:
+  Value lookup(importer::TensorRef ref);
+  Lookup const &lookup_;
+  const std::vector<bool> &used_;
+};
+
+/// `dim` in [0, rank), negative values from the end.
+int64_t wrapDim(int64_t dim, int64_t rank);
+
+/// A number of the graph: a constant, or a value with an expression.
+std::optional<Scalar> scalarOf(const importer::Graph &graph,
+                               const importer::Argument &argument);
+
+/// The ids of all tensors and symbolic numbers in an argument, but not in sub-graphs.
+std::vector<importer::ValueId> referencesOf(const importer::Argument &argument);
+
+} // namespace rtorch::translate

@@ -1,0 +1,18 @@
+// Compositions that several families of rules share.
+#pragma once
+
+#include "compiler/import/ops/Emitter.h"
+
+namespace rtorch::translate {
+
+/// The number of elements that a reduction over `dims` folds.
+Expr countOf(Value x, const std::vector<int64_t> &dims);
+/// Sum and mean of a floating-point tensor in its dtype.
+Value meanOver(Emitter &e, Value x, const std::vector<int64_t> &dims, bool keepdim);
+/// sum((x - mean)^2) / max(0, count - correction)
+Value varianceOver(Emitter &e, Value x, const std::vector<int64_t> &dims,
+                   const Scalar &correction, bool keepdim);
+/// In float32 for float16 and bfloat16, else as it is.
+Value widened(Emitter &e, Value x);
+
+} // namespace rtorch::translate

@@ -1,0 +1,128 @@
+// Products of matrices and attention.
+#include "compiler/import/ops/Rules.h"
+
+#include <cmath>
+
+namespace rtorch::translate {
+namespace {
+
+/// torch.matmul: vectors become matrices, and their dim is dropped again.
+Value matmul(Call &c, Value a, Value b) {
+  if (!a || !b)
+    return {};
+  bool isRow = rankOf(a) == 1, isColumn = rankOf(b) == 1;
+  Value lhs = isRow ? c.unsqueeze(a, 0) : a;
+  Value result = c.matmul(lhs, isColumn ? c.unsqueeze(b, 1) : b);
+  if (!result || (!isRow && !isColumn))
+    return result;
+  Dims sizes = sizesOf(result);
+  if (isColumn)
+    sizes.pop_back();
+  if (isRow)
+    sizes.erase(sizes.end() - (isColumn ? 1 : 2));
+  return c.view(result, sizes);
+}
+
+/// beta * self + alpha * product
+Value addProduct(Call &c, Value product) {
+  Value self = c.tensor("self");
+  if (!product || !self)
+    return {};
+  ScalarType dtype = dtypeOf(product);
+  auto scaled = [&](Value x, std::string_view factor) {
+    std::optional<Scalar> scalar = c.scalar(factor);
+    if (!scalar || scalar->constant() == 1.0)
+      return x;
+    return c.binary<rt::MulOp>(x, c.full(*scalar, dtype));
+  };
+  product = scaled(product, "alpha");
+  // With beta = 0, not even NaN of `self` counts.
+  if (std::optional<Scalar> beta = c.scalar("beta"); beta && beta->constant() == 0.0)
+    return product;
+  return c.binary<rt::AddOp>(product, scaled(self, "beta"));
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+Value attention(Call &c) {
+  Value query = c.tensor("query"), key = c.tensor("key"), value = c.tensor("value");
+  Value mask = c.optionalTensor("attn_mask");
+  if (!query || !key || !value)
+    return {};
+  if (rankOf(query) < 2 || rankOf(value) < 2) {
+    c.error() << "expects a query and value of rank 2 or more, but got "
+              << rt::tensorType(query) << " and " << rt::tensorType(value);
+    return {};
+  }
+  std::optional<double> scale = c.real("scale");
+  std::optional<int64_t> width = sizeOf(query, rankOf(query) - 1).constant();
+  if (!scale && !width) {
+    c.error() << "attention over heads of a symbolic size needs the argument 'scale'";
+    return {};
+  }
+  Dims sizes = sizesOf(query);
+  sizes.back() = sizesOf(value).back();
+  return c.compute<rt::AttentionOp>(
+      sizes, dtypeOf(query), query, key, value, mask,
+      llvm::APFloat(scale ? *scale : 1 / std::sqrt(static_cast<double>(*width))),
+      c.boolean("is_causal"), c.boolean("enable_gqa"));
+}
+
+/// The flash kernel gives also the logarithms of the sums, for the backward pass.
+Results flashAttention(Call &c) {
+  if (c.isUsed(1)) {
+    c.error() << "the logsumexp of attention is not supported";
+    return mlir::failure();
+  }
+  Value result = attention(c);
+  if (!result)
+    return mlir::failure();
+  return std::vector<Value>{result, Value()};
+}
+
+std::string refuseDropout(const importer::Graph &, const importer::Node &node) {
+  const importer::Argument *p = node.find("dropout_p");
+  auto *probability = p ? std::get_if<double>(p) : nullptr;
+  if (probability && *probability != 0)
+    return "attention with dropout is not supported; call eval() before exporting";
+  return {};
+}
+
+} // namespace
+
+void addContractionRules(RuleTable &table) {
+  addRule(table, {"aten.linear.default"}, [](Call &c) {
+    return c.linear(c.tensor("input"), c.tensor("weight"), c.optionalTensor("bias"));
+  });
+  addRule(table, {"aten.matmul.default"},
+          [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("other")); });
+  addRule(table, {"aten.mm.default", "aten.bmm.default"},
+          [](Call &c) { return c.matmul(c.tensor("self"), c.tensor("mat2")); });
+  addRule(table, {"aten.mv.default"},
+          [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("vec")); });
+  addRule(table, {"aten.dot.default", "aten.vdot.default"},
+          [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("tensor")); });
+  addRule(table, {"aten.addmm.default"}, [](Call &c) {
+    return addProduct(c, c.matmul(c.tensor("mat1"), c.tensor("mat2")));
+  });
+  addRule(table, {"aten.baddbmm.default"}, [](Call &c) {
+    return addProduct(c, c.matmul(c.tensor("batch1"), c.tensor("batch2")));
+  });
+  addRule(table, {"aten.addmv.default"}, [](Call &c) {
+    return addProduct(c, matmul(c, c.tensor("mat"), c.tensor("vec")));
+  });
+  addRule(table, {"aten.outer.default", "aten.ger.default"}, [](Call &c) {
+    Value column = c.tensor("self"), row = c.tensor("vec2");
+    return c.binary<rt::MulOp>(column ? c.unsqueeze(column, 1) : column, row);
+  });
+  llvm::StringRef sdpa = "aten.scaled_dot_product_attention.default";
+  addRule(table, {sdpa}, attention);
+  table[sdpa].refuse = refuseDropout;
+  llvm::StringRef flash = "aten._scaled_dot_product_flash_attention_for_cpu.default";
+  addMultiRule(table, {flash}, flashAttention);
+  table[flash].refuse = refuseDropout;
+}
+
+} // namespace rtorch::translate

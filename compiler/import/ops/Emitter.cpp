@@ -1,0 +1,317 @@
+#include "compiler/import/ops/Emitter.h"
+
+#include <cmath>
+#include <numeric>
+
+using namespace mlir;
+using rtorch::layout::Layout;
+
+namespace rtorch::translate {
+
+std::vector<int64_t> allDims(int64_t rank) {
+  std::vector<int64_t> dims(rank);
+  std::iota(dims.begin(), dims.end(), 0);
+  return dims;
+}
+
+rt::TensorType Emitter::rowMajor(const Dims &sizes, ScalarType dtype) const {
+  return rt::TensorType::get(context(), sizes, elementType(context(), dtype));
+}
+
+rt::TensorType Emitter::withLayout(Value x, const Layout &layout) const {
+  return rt::TensorType::get(context(), layout, rt::tensorType(x).getElementType());
+}
+
+Value Emitter::inferStrides(Operation *op) {
+  Value result = op->getResult(0);
+  SmallVector<Dims> strides = cast<rt::LayoutOpInterface>(op).eagerStrides(guards);
+  result.setType(withLayout(result, {sizesOf(result), strides.front(), 0}));
+  return result;
+}
+
+std::optional<Dims> Emitter::broadcast(std::vector<Value> operands) {
+  std::vector<Dims> sizes;
+  for (Value operand : operands)
+    sizes.push_back(sizesOf(operand));
+  std::optional<Dims> result = layout::broadcastSizes(sizes, guards);
+  if (!result) {
+    InFlightDiagnostic diag = error() << "cannot broadcast tensors of sizes ";
+    llvm::interleaveComma(sizes, diag,
+                          [&](const Dims &dims) { diag << rt::printDims(dims); });
+  }
+  return result;
+}
+
+Value Emitter::where(Value condition, Value a, Value b) {
+  return a ? pointwise<rt::WhereOp>(dtypeOf(a), condition, a, b) : a;
+}
+
+//===----------------------------------------------------------------------===//
+// Numbers
+//===----------------------------------------------------------------------===//
+
+/// Truncates like a cast of the compiler that eager is built with, without undefined
+/// behaviour.
+static int64_t truncate(double value) {
+  if (!(value > -0x1p63 && value < 0x1p63))
+    return INT64_MIN;
+  return static_cast<int64_t>(value);
+}
+
+Attribute Emitter::elementAttr(const Scalar &scalar, ScalarType dtype) const {
+  if (scalar.expr)
+    return rt::ExprAttr::get(context(), *scalar.expr);
+  Type type = elementType(context(), dtype);
+  if (isFloat(dtype))
+    return FloatAttr::get(type, *scalar.constant());
+  bool real = scalar.category == Category::Float;
+  if (dtype == ScalarType::Bool)
+    return BoolAttr::get(context(), real ? scalar.real != 0 : scalar.integer != 0);
+  int64_t value = real ? truncate(scalar.real) : scalar.integer;
+  return IntegerAttr::get(type, APInt(type.getIntOrFloatBitWidth(), value,
+                                      /*isSigned=*/true, /*implicitTrunc=*/true));
+}
+
+Value Emitter::full(const Scalar &scalar, ScalarType dtype, const Dims &sizes) {
+  // An expression is not a bool, and does not wrap.
+  if (scalar.expr && !isFloat(dtype) && dtype != ScalarType::Long)
+    return convert(full(scalar, ScalarType::Long, sizes), dtype);
+  return compute<rt::FullOp>(sizes, dtype, elementAttr(scalar, dtype));
+}
+
+Value Emitter::iota(const Expr &size, ScalarType dtype, const Expr &start,
+                    const Expr &step) {
+  return compute<rt::IotaOp>({size}, dtype, rt::ExprAttr::get(context(), start),
+                             rt::ExprAttr::get(context(), step));
+}
+
+Value Emitter::materialize(const Operand &operand, ScalarType dtype) {
+  return operand.tensor ? convert(operand.tensor, dtype) : full(operand.scalar, dtype);
+}
+
+Value Emitter::convert(Value x, ScalarType dtype) {
+  if (!x || dtypeOf(x) == dtype)
+    return x;
+  return compute<rt::ConvertOp>(sizesOf(x), dtype, x);
+}
+
+Value Emitter::clone(Value x, const Dims &strides) {
+  if (!x)
+    return x;
+  return rt::CloneOp::create(builder, loc, withLayout(x, {sizesOf(x), strides, 0}), x);
+}
+
+Value Emitter::cloneRowMajor(Value x) {
+  return x ? clone(x, layout::contiguousStrides(sizesOf(x))) : x;
+}
+
+Value Emitter::withStrides(Value x, const Dims &strides) {
+  if (!x || layoutOf(x) == Layout{sizesOf(x), strides, 0})
+    return x;
+  return clone(x, strides);
+}
+
+Value Emitter::likeUnary(Value result, Value x) {
+  if (!result || !x)
+    return {};
+  Layout operand = layoutOf(x);
+  return withStrides(result,
+                     layout::pointwiseStrides(sizesOf(result), {&operand, 1}, guards));
+}
+
+Dims Emitter::reducedSizes(Value x, const std::vector<int64_t> &dims,
+                           bool keepdim) const {
+  Dims sizes;
+  for (int64_t dim = 0; dim < rankOf(x); ++dim) {
+    if (!llvm::is_contained(dims, dim))
+      sizes.push_back(sizeOf(x, dim));
+    else if (keepdim)
+      sizes.push_back(1);
+  }
+  return sizes;
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+Value Emitter::view(Value x, const Dims &sizes) {
+  if (!x)
+    return x;
+  std::optional<Layout> layout = layout::viewAs(layoutOf(x), sizes, guards);
+  if (!layout) {
+    error() << "cannot view " << rt::tensorType(x) << " with sizes "
+            << rt::printDims(sizes) << " without a copy";
+    return {};
+  }
+  return rt::ViewOp::create(builder, loc, withLayout(x, *layout), x);
+}
+
+Value Emitter::reshape(Value x, const Dims &sizes) {
+  if (!x)
+    return x;
+  if (layout::queryView(layoutOf(x), sizes, guards) == layout::Answer::Proven)
+    return view(x, sizes);
+  return view(cloneRowMajor(x), sizes);
+}
+
+Value Emitter::permute(Value x, const std::vector<int64_t> &permutation) {
+  if (!x)
+    return x;
+  Layout layout = layout::permuteDims(layoutOf(x), permutation);
+  return rt::PermuteOp::create(builder, loc, withLayout(x, layout), x, permutation);
+}
+
+Value Emitter::transpose(Value x, int64_t dim0, int64_t dim1) {
+  if (!x || dim0 == dim1)
+    return x;
+  std::vector<int64_t> permutation = allDims(rankOf(x));
+  std::swap(permutation[dim0], permutation[dim1]);
+  return permute(x, permutation);
+}
+
+Value Emitter::expand(Value x, const Dims &sizes) {
+  if (!x)
+    return x;
+  std::optional<Layout> layout = layout::expandTo(layoutOf(x), sizes, guards);
+  if (!layout) {
+    error() << "cannot expand " << rt::tensorType(x) << " to sizes "
+            << rt::printDims(sizes);
+    return {};
+  }
+  return rt::ExpandOp::create(builder, loc, withLayout(x, *layout), x);
+}
+
+Value Emitter::unsqueeze(Value x, int64_t dim) {
+  if (!x)
+    return x;
+  Layout layout = layout::unsqueezeDim(layoutOf(x), dim);
+  return rt::UnsqueezeOp::create(builder, loc, withLayout(x, layout), x, dim);
+}
+
+Value Emitter::squeeze(Value x, const std::vector<int64_t> &dims) {
+  if (!x)
+    return x;
+  Layout layout = layout::squeezeDims(layoutOf(x), dims, guards);
+  return rt::SqueezeOp::create(builder, loc, withLayout(x, layout), x, dims);
+}
+
+Value Emitter::select(Value x, int64_t dim, Expr index) {
+  if (!x)
+    return x;
+  if (guards.less(index, 0))
+    index += sizeOf(x, dim);
+  Layout layout = layout::selectIndex(layoutOf(x), dim, index);
+  return rt::SelectOp::create(builder, loc, withLayout(x, layout), x, dim,
+                              rt::ExprAttr::get(context(), index));
+}
+
+Value Emitter::slice(Value x, int64_t dim, const Expr &start, const Expr &end,
+                     int64_t step) {
+  if (!x)
+    return x;
+  Layout layout = layout::sliceDim(layoutOf(x), dim, start, end, step, guards);
+  return rt::SliceOp::create(builder, loc, withLayout(x, layout), x, dim,
+                             rt::ExprAttr::get(context(), start),
+                             rt::ExprAttr::get(context(), end), step);
+}
+
+Value Emitter::diagonal(Value x, int64_t offset, int64_t dim1, int64_t dim2) {
+  if (!x)
+    return x;
+  Layout layout = layout::diagonalOf(layoutOf(x), offset, dim1, dim2, guards);
+  return rt::DiagonalOp::create(builder, loc, withLayout(x, layout), x, offset, dim1,
+                                dim2);
+}
+
+Value Emitter::unfold(Value x, int64_t dim, int64_t size, int64_t step) {
+  if (!x)
+    return x;
+  Layout layout = layout::unfoldDim(layoutOf(x), dim, size, step);
+  return rt::UnfoldOp::create(builder, loc, withLayout(x, layout), x, dim, size, step);
+}
+
+Value Emitter::asStrided(Value x, const Layout &layout) {
+  return x ? rt::AsStridedOp::create(builder, loc, withLayout(x, layout), x) : x;
+}
+
+//===----------------------------------------------------------------------===//
+// Products, indexing, writes
+//===----------------------------------------------------------------------===//
+
+Value Emitter::matmul(Value lhs, Value rhs) {
+  if (!lhs || !rhs)
+    return {};
+  Dims left = sizesOf(lhs), right = sizesOf(rhs);
+  if (left.size() < 2 || right.size() < 2) {
+    error() << "expects matrices, but got " << rt::tensorType(lhs) << " and "
+            << rt::tensorType(rhs);
+    return {};
+  }
+  Expr m = left[left.size() - 2], n = right.back();
+  left.resize(left.size() - 2), right.resize(right.size() - 2);
+  std::optional<Dims> sizes =
+      layout::broadcastSizes(std::vector<Dims>{left, right}, guards);
+  if (!sizes) {
+    error() << "cannot broadcast the leading sizes of " << rt::tensorType(lhs)
+            << " and " << rt::tensorType(rhs);
+    return {};
+  }
+  sizes->push_back(m);
+  sizes->push_back(n);
+  return compute<rt::MatmulOp>(*sizes, dtypeOf(lhs), lhs, rhs);
+}
+
+Value Emitter::linear(Value x, Value weight, Value bias) {
+  if (!x || !weight)
+    return {};
+  if (rankOf(x) < 1 || rankOf(weight) != 2) {
+    error() << "expects a weight of rank 2 and an input of rank 1 or more, but got "
+            << rt::tensorType(weight) << " and " << rt::tensorType(x);
+    return {};
+  }
+  Dims sizes = sizesOf(x);
+  sizes.back() = sizeOf(weight, 0);
+  return compute<rt::LinearOp>(sizes, dtypeOf(x), x, weight, bias);
+}
+
+Value Emitter::indexSelect(Value source, Value indices, int64_t dim) {
+  if (!source || !indices)
+    return {};
+  Dims sizes = sizesOf(source), inner = sizesOf(indices);
+  sizes.erase(sizes.begin() + dim);
+  sizes.insert(sizes.begin() + dim, inner.begin(), inner.end());
+  return compute<rt::IndexSelectOp>(sizes, dtypeOf(source), source, indices, dim);
+}
+
+Value Emitter::cat(ArrayRef<Value> inputs, int64_t dim) {
+  if (inputs.empty() || !llvm::all_of(inputs, [](Value v) { return bool(v); }))
+    return {};
+  Dims sizes = sizesOf(inputs.front());
+  sizes[dim] = 0;
+  for (Value input : inputs) {
+    if (rankOf(input) != static_cast<int64_t>(sizes.size())) {
+      error() << "expects tensors of rank " << sizes.size() << ", but got "
+              << rt::tensorType(input);
+      return {};
+    }
+    sizes[dim] += sizeOf(input, dim);
+  }
+  return compute<rt::CatOp>(sizes, dtypeOf(inputs.front()), ValueRange(inputs), dim);
+}
+
+LogicalResult Emitter::write(Value value, Value target) {
+  if (!value || !target)
+    return failure();
+  if (value == target)
+    return success();
+  value = convert(value, dtypeOf(target));
+  if (sizesOf(value) != sizesOf(target))
+    value = expand(value, sizesOf(target));
+  if (!value)
+    return failure();
+  rt::WriteOp::create(builder, loc, value, target);
+  return success();
+}
+
+} // namespace rtorch::translate

@@ -1,0 +1,330 @@
+// Ops that move elements: selections by index, concatenations, padding.
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::translate {
+namespace {
+
+Value indexSelect(Call &c) {
+  Value x = c.tensor("self"), index = c.tensor("index");
+  if (!x || !index)
+    return {};
+  if (rankOf(index) == 0)
+    index = c.unsqueeze(index, 0);
+  if (rankOf(x) == 0)
+    return c.squeeze(c.indexSelect(c.unsqueeze(x, 0), index, 0), {0});
+  return c.indexSelect(x, index, c.dim("dim", rankOf(x)));
+}
+
+/// The one index of index.Tensor that is not None, by dim; nullopt if there are more.
+std::optional<size_t> onlyIndex(const importer::Node &node) {
+  const importer::Argument *argument = node.find("indices");
+  if (!argument)
+    return std::nullopt;
+  if (auto *list = std::get_if<importer::TensorList>(argument))
+    return list->size() == 1 ? std::optional<size_t>(0) : std::nullopt;
+  auto *list = std::get_if<importer::OptionalTensorList>(argument);
+  std::optional<size_t> found;
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    if (!(*list)[i])
+      continue;
+    if (found)
+      return std::nullopt;
+    found = i;
+  }
+  return found;
+}
+
+std::string refuseIndex(const importer::Graph &graph, const importer::Node &node) {
+  std::optional<size_t> dim = onlyIndex(node);
+  if (!dim)
+    return "indexing by more than one tensor is not supported";
+  importer::ValueId id = referencesOf(*node.find("indices")).front();
+  const importer::TensorMeta *meta = graph.value(id).tensor();
+  if (!meta || (meta->dtype != ScalarType::Long && meta->dtype != ScalarType::Int))
+    return "indexing by a mask is not supported: the result's size depends on data";
+  return {};
+}
+
+/// x[..., i, ...] with one tensor of indices; negative ones count from the end.
+Value index(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  size_t dim = *onlyIndex(c.node);
+  Value indices = c.optionalTensors("indices")[dim];
+  if (!indices)
+    return {};
+  ScalarType dtype = dtypeOf(indices);
+  Value wrapped =
+      c.binary<rt::AddOp>(indices, c.full(Scalar::of(sizeOf(x, dim)), dtype));
+  Value negative = c.compare<rt::LtOp>(indices, c.number(0, dtype));
+  Value result = c.indexSelect(x, c.where(negative, wrapped, indices), dim);
+  if (!result)
+    return result;
+  // Strides: the pointwise rule, with x at stride 0 where it is indexed.
+  layout::Layout source{sizesOf(result), {}, 0}, index{sizesOf(result), {}, 0};
+  Dims strides = layoutOf(x).strides, indexStrides = layoutOf(indices).strides;
+  for (int64_t i = 0; i < rankOf(result); ++i) {
+    int64_t inner = i - static_cast<int64_t>(dim);
+    bool isIndexed = inner >= 0 && inner < rankOf(indices);
+    source.strides.push_back(isIndexed ? Expr(0)
+                                       : strides[inner < 0 ? i : i - rankOf(indices) + 1]);
+    index.strides.push_back(isIndexed ? indexStrides[inner] : Expr(0));
+    if (!isIndexed)
+      index.sizes[i] = 1;
+  }
+  const layout::Layout operands[] = {source, index};
+  return c.withStrides(
+      result, layout::pointwiseStrides(sizesOf(result), operands, c.guards));
+}
+
+Value embedding(Call &c) {
+  return c.indexSelect(c.tensor("weight"), c.tensor("indices"), 0);
+}
+
+/// All inputs in the dtype that they promote to, without legacy empty 1-D ones.
+std::vector<Value> commonInputs(Call &c) {
+  std::vector<Value> inputs = c.tensors("tensors"), kept;
+  int64_t rank = 0;
+  std::optional<ScalarType> dtype;
+  for (Value input : inputs) {
+    if (!input)
+      return {};
+    rank = std::max(rank, rankOf(input));
+    dtype = dtype ? promoteTypes(*dtype, dtypeOf(input)) : dtypeOf(input);
+  }
+  for (Value input : inputs)
+    if (rankOf(input) == rank || !sizeOf(input, 0).isConstant(0))
+      kept.push_back(c.convert(input, *dtype));
+  return kept;
+}
+
+Value cat(Call &c) {
+  std::vector<Value> inputs = commonInputs(c);
+  if (inputs.empty())
+    return {};
+  Value result = c.cat(inputs, c.dim("dim", rankOf(inputs[0])));
+  // The skipped inputs are row-major, and a format needs all votes.
+  bool skipped = inputs.size() != c.tensors("tensors").size();
+  return result && skipped
+             ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
+             : result;
+}
+
+/// For a dim before the last: a view of the cat with that dim split.
+Value stack(Call &c) {
+  std::vector<Value> inputs = commonInputs(c);
+  if (inputs.empty())
+    return {};
+  int64_t rank = rankOf(inputs[0]);
+  int64_t dim = wrapDim(c.integer("dim").value_or(0), rank + 1);
+  if (dim == rank) {
+    for (Value &input : inputs)
+      input = c.unsqueeze(input, dim);
+    return c.cat(inputs, dim);
+  }
+  Dims sizes = sizesOf(inputs[0]);
+  sizes.insert(sizes.begin() + dim, Expr(static_cast<int64_t>(inputs.size())));
+  return c.view(c.cat(inputs, dim), sizes);
+}
+
+/// Each dim as often as `repeats` says: expanded with a dim before it, copied, merged.
+Value repeat(Call &c, Value x, Dims repeats) {
+  if (!x)
+    return x;
+  Dims own = sizesOf(x);
+  while (repeats.size() < own.size())
+    repeats.insert(repeats.begin(), 1);
+  while (own.size() < repeats.size())
+    own.insert(own.begin(), 1);
+  Dims split, expanded, result;
+  for (size_t i = 0; i < own.size(); ++i) {
+    split.insert(split.end(), {1, own[i]});
+    expanded.insert(expanded.end(), {repeats[i], own[i]});
+    result.push_back(repeats[i] * own[i]);
+  }
+  Value pieces = c.expand(c.reshape(x, split), expanded);
+  return c.view(c.cloneRowMajor(pieces), result);
+}
+
+/// Each element of a dim `repeats` times in a row.
+Value repeatInterleave(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  if (c.isNone("dim"))
+    x = c.reshape(x, {layout::numel(sizesOf(x))});
+  int64_t dim = c.isNone("dim") ? 0 : c.dim("dim", rankOf(x));
+  Expr repeats = *c.expr("repeats");
+  Dims sizes = sizesOf(x), expanded = sizes;
+  expanded.insert(expanded.begin() + dim + 1, repeats);
+  sizes[dim] = sizes[dim] * repeats;
+  Value pieces = c.expand(c.unsqueeze(x, dim + 1), expanded);
+  return c.view(c.cloneRowMajor(pieces), sizes);
+}
+
+/// The dims in reverse order of their indices.
+Value flip(Call &c) {
+  Value x = c.tensor("self"), result = x;
+  if (!x)
+    return x;
+  for (int64_t dim : c.integers("dims")) {
+    dim = wrapDim(dim, rankOf(x));
+    Expr size = sizeOf(x, dim);
+    result = c.indexSelect(result, c.iota(size, ScalarType::Long, size - 1, -1), dim);
+  }
+  Dims strides = layout::preserveStrides(layoutOf(x), c.guards);
+  return result == x ? c.clone(x, strides) : c.withStrides(result, strides);
+}
+
+/// Dims shifted around; dim after dim, each a cat of two slices.
+Value roll(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  std::vector<int64_t> dims = c.integers("dims");
+  Dims shifts = c.exprs("shifts"), sizes = sizesOf(x);
+  bool flat = dims.empty();
+  if (flat) {
+    x = c.reshape(x, {layout::numel(sizes)});
+    dims = {0};
+  }
+  for (size_t i = 0; i < dims.size() && i < shifts.size() && x; ++i) {
+    int64_t dim = wrapDim(dims[i], rankOf(x));
+    Expr size = sizeOf(x, dim);
+    Expr start = layout::mod(size - layout::mod(shifts[i], size), size);
+    x = c.cat({c.slice(x, dim, start, size), c.slice(x, dim, 0, start)}, dim);
+  }
+  return flat ? c.reshape(x, sizes) : x;
+}
+
+/// Constant padding: pieces of the value before and after, dim after dim.
+Value constantPad(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  Value source = x;
+  Dims pads = c.exprs("pad");
+  Scalar value = c.scalar("value").value_or(Scalar::of(int64_t(0)));
+  bool grows = false;
+  for (size_t i = 0; i + 1 < pads.size() && x; i += 2) {
+    int64_t dim = rankOf(x) - 1 - static_cast<int64_t>(i / 2);
+    if (dim < 0) {
+      c.error() << "expects at most " << rankOf(x) << " pairs of pads";
+      return {};
+    }
+    std::vector<Value> pieces = {x};
+    for (size_t side : {0, 1}) {
+      Expr pad = pads[i + side];
+      if (c.guards.lessEqual(pad, 0)) {
+        Expr size = sizeOf(pieces[side ? pieces.size() - 1 : 0], dim);
+        Value &center = pieces[side ? pieces.size() - 1 : 0];
+        if (!pad.isConstant(0))
+          center = side ? c.slice(center, dim, 0, size + pad)
+                        : c.slice(center, dim, -pad, size);
+        continue;
+      }
+      grows = true;
+      Dims sizes = sizesOf(x);
+      sizes[dim] = pad;
+      pieces.insert(side ? pieces.end() : pieces.begin(),
+                    c.full(value, dtypeOf(x), sizes));
+    }
+    x = pieces.size() == 1 ? pieces[0] : c.cat(pieces, dim);
+  }
+  if (!x)
+    return x;
+  if (!grows)
+    return c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
+  layout::MemoryFormat format = layout::suggestMemoryFormat(layoutOf(source), c.guards);
+  return c.withStrides(x, layout::stridesOf(format, sizesOf(x)));
+}
+
+std::string refusePadMode(const importer::Graph &, const importer::Node &node) {
+  const importer::Argument *argument = node.find("mode");
+  auto *mode = argument ? std::get_if<std::string>(argument) : nullptr;
+  if (mode && *mode != "constant")
+    return "padding of mode '" + *mode + "' is not supported";
+  return {};
+}
+
+/// A copy of `self` in which the elements that `region` views are those of `src`.
+Value scatterView(Call &c, const layout::Layout &region) {
+  Value x = c.tensor("self"), value = c.convert(c.tensor("src"), dtypeOf(x));
+  if (!x || !value)
+    return {};
+  auto type = mlir::TypeAttr::get(rt::TensorType::get(
+      c.loc.getContext(), region, rt::tensorType(x).getElementType()));
+  Value result = c.compute<rt::ScatterViewOp>(sizesOf(x), dtypeOf(x), x, value, type);
+  layout::Layout source = layoutOf(x);
+  return c.withStrides(result, layout::isExpanded(source, c.guards)
+                                   ? layout::preserveStrides(source, c.guards)
+                                   : source.strides);
+}
+
+layout::Layout rowMajorOf(Value x) {
+  return {sizesOf(x), layout::contiguousStrides(sizesOf(x)), 0};
+}
+
+Value sliceScatter(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return scatterView(c, layout::sliceDim(rowMajorOf(x), c.dim("dim", rankOf(x)),
+                                         c.expr("start").value_or(0),
+                                         c.expr("end").value_or(INT64_MAX),
+                                         c.integer("step").value_or(1), c.guards));
+}
+
+Value selectScatter(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t dim = c.dim("dim", rankOf(x));
+  Expr index = *c.expr("index");
+  if (c.guards.less(index, 0))
+    index += sizeOf(x, dim);
+  return scatterView(c, layout::selectIndex(rowMajorOf(x), dim, index));
+}
+
+/// x[1:] - x[:-1] along a dim, once.
+Value diff(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t dim = c.dim("dim", rankOf(x));
+  Expr size = sizeOf(x, dim);
+  if (c.integer("n").value_or(1) != 1 || !c.isNone("prepend") || !c.isNone("append")) {
+    c.error() << "diff with 'n', 'prepend' or 'append' is not supported";
+    return {};
+  }
+  Value after = c.slice(x, dim, 1, size), before = c.slice(x, dim, 0, size - 1);
+  return dtypeOf(x) == ScalarType::Bool ? c.binary<rt::BitwiseXorOp>(after, before)
+                                        : c.binary<rt::SubOp>(after, before);
+}
+
+} // namespace
+
+void addIndexingRules(RuleTable &table) {
+  addRule(table, {"aten.index_select.default"}, indexSelect);
+  addRule(table, {"aten.index.Tensor"}, index);
+  table["aten.index.Tensor"].refuse = refuseIndex;
+  addRule(table, {"aten.embedding.default"}, embedding);
+  addRule(table, {"aten.cat.default", "aten.concat.default"}, cat);
+  addRule(table, {"aten.stack.default"}, stack);
+  addRule(table, {"aten.repeat.default"}, [](Call &c) {
+    return repeat(c, c.tensor("self"), c.exprs("repeats"));
+  });
+  addRule(table, {"aten.tile.default"},
+          [](Call &c) { return repeat(c, c.tensor("self"), c.exprs("dims")); });
+  addRule(table, {"aten.repeat_interleave.self_int"}, repeatInterleave);
+  addRule(table, {"aten.flip.default"}, flip);
+  addRule(table, {"aten.roll.default"}, roll);
+  addRule(table, {"aten.constant_pad_nd.default", "aten.pad.default"}, constantPad);
+  table["aten.pad.default"].refuse = refusePadMode;
+  addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
+  addRule(table, {"aten.select_scatter.default"}, selectScatter);
+  addRule(table, {"aten.diff.default"}, diff);
+}
+
+} // namespace rtorch::translate

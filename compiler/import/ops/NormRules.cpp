@@ -1,0 +1,171 @@
+// Normalizations.
+#include "compiler/import/ops/Compose.h"
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::translate {
+namespace {
+
+Value layerNorm(Call &c) {
+  Value x = c.tensor("input");
+  if (!x)
+    return x;
+  int64_t count = c.exprs("normalized_shape").size();
+  return c.compute<rt::LayerNormOp>(
+      sizesOf(x), dtypeOf(x), x, c.optionalTensor("weight"), c.optionalTensor("bias"),
+      count, llvm::APFloat(c.real("eps").value_or(1e-5)));
+}
+
+/// The last `count` dims.
+std::vector<int64_t> lastDims(Value x, int64_t count) {
+  std::vector<int64_t> dims = allDims(rankOf(x));
+  return {dims.end() - count, dims.end()};
+}
+
+/// 1 / sqrt(variance + eps)
+Value inverseDeviation(Emitter &e, Value variance, double eps) {
+  if (!variance)
+    return variance;
+  return e.unary<rt::RsqrtOp>(
+      e.binary<rt::AddOp>(variance, e.number(eps, dtypeOf(variance))));
+}
+
+/// The result, mean and 1 / standard deviation; the last two only where used.
+Results nativeLayerNorm(Call &c) {
+  Value x = c.tensor("input"), result = layerNorm(c), mean, deviation;
+  if (!result)
+    return mlir::failure();
+  std::vector<int64_t> dims = lastDims(x, c.exprs("normalized_shape").size());
+  if (c.isUsed(1))
+    mean = c.convert(meanOver(c, widened(c, x), dims, true), dtypeOf(x));
+  if (c.isUsed(2)) {
+    Value variance =
+        varianceOver(c, widened(c, x), dims, Scalar::of(int64_t(0)), true);
+    deviation = inverseDeviation(c, variance, c.real("eps").value_or(1e-5));
+    deviation = c.convert(deviation, dtypeOf(x));
+  }
+  return std::vector<Value>{result, mean, deviation};
+}
+
+/// x / sqrt(mean(x^2) + eps) * weight, in float32 for float16 and bfloat16.
+Value rmsNorm(Call &c) {
+  Value x = c.tensor("input"), weight = c.optionalTensor("weight");
+  if (!x)
+    return x;
+  Value wide = widened(c, x);
+  std::vector<int64_t> dims = lastDims(x, c.exprs("normalized_shape").size());
+  // torch's default is the machine epsilon of the dtype it computes in.
+  double epsilon = dtypeOf(wide) == ScalarType::Double ? 0x1p-52 : 0x1p-23;
+  Value mean = meanOver(c, c.binary<rt::MulOp>(wide, wide), dims, true);
+  Value scale = inverseDeviation(c, mean, c.real("eps").value_or(epsilon));
+  Value result = c.binary<rt::MulOp>(wide, scale);
+  if (weight)
+    result = c.binary<rt::MulOp>(result, c.convert(weight, dtypeOf(wide)));
+  result = c.convert(result, dtypeOf(x));
+  return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(x))) : result;
+}
+
+/// A value a channel as [1, C, 1, ...].
+Value perChannel(Call &c, Value value, int64_t rank, ScalarType dtype) {
+  if (!value)
+    return value;
+  Dims sizes(rank, 1);
+  sizes[rank > 1 ? 1 : 0] = sizeOf(value, 0);
+  return c.reshape(c.convert(value, dtype), sizes);
+}
+
+Dims batchNormStrides(Call &c, Value x) {
+  layout::Layout layout = layoutOf(x);
+  if (layout::isContiguous(layout, c.guards))
+    return layout::contiguousStrides(layout.sizes);
+  return layout::stridesOf(layout::suggestMemoryFormat(layout, c.guards), layout.sizes);
+}
+
+/// (x - running_mean) / sqrt(running_var + eps) * weight + bias
+Value batchNorm(Call &c) {
+  Value x = c.tensor("input"), mean = c.tensor("running_mean"),
+        variance = c.tensor("running_var");
+  Value weight = c.optionalTensor("weight"), bias = c.optionalTensor("bias");
+  if (!x || !mean || !variance)
+    return {};
+  ScalarType wide = isHalf(dtypeOf(x)) ? ScalarType::Float : dtypeOf(x);
+  Value scale =
+      inverseDeviation(c, c.convert(variance, wide), c.real("eps").value_or(1e-5));
+  if (weight)
+    scale = c.binary<rt::MulOp>(scale, c.convert(weight, wide));
+  Value shift =
+      c.unary<rt::NegOp>(c.binary<rt::MulOp>(c.convert(mean, wide), scale));
+  if (bias)
+    shift = c.binary<rt::AddOp>(shift, c.convert(bias, wide));
+  int64_t rank = rankOf(x);
+  Value result = c.binary<rt::MulOp>(c.convert(x, wide), perChannel(c, scale, rank, wide));
+  result = c.binary<rt::AddOp>(result, perChannel(c, shift, rank, wide));
+  result = c.convert(result, dtypeOf(x));
+  return result ? c.withStrides(result, batchNormStrides(c, x)) : result;
+}
+
+/// The result and two saved tensors, which are empty outside of training.
+Results nativeBatchNorm(Call &c) {
+  Value result = batchNorm(c), mean, deviation;
+  if (!result)
+    return mlir::failure();
+  if (c.isUsed(1))
+    mean = c.full(Scalar::of(0.0), dtypeOf(result), {0});
+  if (c.isUsed(2))
+    deviation = c.full(Scalar::of(0.0), dtypeOf(result), {0});
+  return std::vector<Value>{result, mean, deviation};
+}
+
+std::string refuseTraining(const importer::Graph &, const importer::Node &node) {
+  const importer::Argument *training = node.find("training");
+  auto *value = training ? std::get_if<bool>(training) : nullptr;
+  if (value && !*value)
+    return {};
+  return "batch_norm in training mode is not supported; call eval() before exporting";
+}
+
+/// group_norm of [N, C, ...]: mean and variance over each group of channels.
+Value groupNorm(Call &c) {
+  Value x = c.tensor("input"), weight = c.optionalTensor("weight"),
+        bias = c.optionalTensor("bias");
+  if (!x)
+    return x;
+  Expr groups = c.integer("num_groups").value_or(1);
+  Dims sizes = sizesOf(x);
+  Dims grouped = {sizes[0], groups,
+                  layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}),
+                                   groups)};
+  Value wide = widened(c, x);
+  if (!wide)
+    return {};
+  Value rows = c.reshape(wide, grouped);
+  Value centered = c.binary<rt::SubOp>(rows, meanOver(c, rows, {2}, true));
+  Value variance = varianceOver(c, rows, {2}, Scalar::of(int64_t(0)), true);
+  Value result = c.binary<rt::MulOp>(
+      centered, inverseDeviation(c, variance, c.real("eps").value_or(1e-5)));
+  result = c.reshape(result, sizes);
+  ScalarType dtype = dtypeOf(wide);
+  if (weight)
+    result = c.binary<rt::MulOp>(result, perChannel(c, weight, rankOf(x), dtype));
+  if (bias)
+    result = c.binary<rt::AddOp>(result, perChannel(c, bias, rankOf(x), dtype));
+  result = c.convert(result, dtypeOf(x));
+  if (!result)
+    return result;
+  layout::MemoryFormat format = layout::suggestMemoryFormat(layoutOf(x), c.guards);
+  return c.withStrides(result, layout::stridesOf(format, sizes));
+}
+
+} // namespace
+
+void addNormRules(RuleTable &table) {
+  addRule(table, {"aten.layer_norm.default"}, layerNorm);
+  addMultiRule(table, {"aten.native_layer_norm.default"}, nativeLayerNorm);
+  addRule(table, {"aten.rms_norm.default"}, rmsNorm);
+  addRule(table, {"aten.batch_norm.default"}, batchNorm);
+  table["aten.batch_norm.default"].refuse = refuseTraining;
+  addMultiRule(table, {"aten._native_batch_norm_legit_no_training.default"},
+               nativeBatchNorm);
+  addRule(table, {"aten.group_norm.default"}, groupNorm);
+}
+
+} // namespace rtorch::translate

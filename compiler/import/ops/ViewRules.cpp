@@ -1,0 +1,292 @@
+// Views, and reshapes that copy where no view exists.
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::translate {
+namespace {
+
+/// The sizes with the one -1 replaced by what is left of `count` elements.
+Dims resolveSizes(Call &c, Dims sizes, const Expr &count) {
+  Expr known = 1;
+  for (const Expr &size : sizes)
+    if (!size.isConstant(-1))
+      known *= size;
+  for (Expr &size : sizes)
+    if (size.isConstant(-1))
+      size = c.guards.simplify(layout::floordiv(count, known));
+  return sizes;
+}
+
+Value viewAs(Call &c, std::string_view sizes) {
+  Value x = c.tensor("self");
+  return x ? c.view(x, resolveSizes(c, c.exprs(sizes), layout::numel(sizesOf(x)))) : x;
+}
+
+Value reshape(Call &c, std::string_view sizes) {
+  Value x = c.tensor("self");
+  return x ? c.reshape(x, resolveSizes(c, c.exprs(sizes), layout::numel(sizesOf(x))))
+           : x;
+}
+
+Value flatten(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t rank = rankOf(x);
+  if (rank == 0)
+    return c.reshape(x, {1});
+  int64_t start = c.dim("start_dim", rank), end = c.dim("end_dim", rank);
+  if (start == end)
+    return x;
+  Dims sizes = sizesOf(x);
+  Expr merged = layout::numel({sizes.begin() + start, sizes.begin() + end + 1});
+  sizes.erase(sizes.begin() + start, sizes.begin() + end);
+  sizes[start] = merged;
+  return c.reshape(x, sizes);
+}
+
+Value unflatten(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t dim = c.dim("dim", rankOf(x));
+  Dims sizes = sizesOf(x);
+  Dims inner = resolveSizes(c, c.exprs("sizes"), sizes[dim]);
+  sizes.erase(sizes.begin() + dim);
+  sizes.insert(sizes.begin() + dim, inner.begin(), inner.end());
+  return c.view(x, sizes);
+}
+
+Value permute(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  std::vector<int64_t> dims = c.integers("dims");
+  for (int64_t &dim : dims)
+    dim = wrapDim(dim, rankOf(x));
+  return c.permute(x, dims);
+}
+
+/// Moves dims of `source` to the places in `destination`; the others keep their order.
+Value movedim(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t rank = rankOf(x);
+  std::vector<int64_t> source = c.integers("source"), target = c.integers("destination");
+  std::vector<int64_t> permutation(rank, -1);
+  for (size_t i = 0; i < source.size() && i < target.size(); ++i)
+    permutation[wrapDim(target[i], rank)] = source[i] = wrapDim(source[i], rank);
+  int64_t next = 0;
+  for (int64_t &dim : permutation) {
+    if (dim >= 0)
+      continue;
+    while (llvm::is_contained(source, next))
+      ++next;
+    dim = next++;
+  }
+  return c.permute(x, permutation);
+}
+
+Value transposeInt(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return c.transpose(x, c.dim("dim0", rankOf(x)), c.dim("dim1", rankOf(x)));
+}
+
+/// `t`: swaps the dims of a matrix; vectors stay.
+Value transposeMatrix(Call &c) {
+  Value x = c.tensor("self");
+  return x && rankOf(x) == 2 ? c.transpose(x, 0, 1) : x;
+}
+
+Value squeeze(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return c.squeeze(x, c.dims("dim", rankOf(x)));
+}
+
+Value unsqueeze(Call &c) {
+  Value x = c.tensor("self");
+  return x ? c.unsqueeze(x, wrapDim(*c.integer("dim"), rankOf(x) + 1)) : x;
+}
+
+Value selectInt(Call &c) {
+  Value x = c.tensor("self");
+  return x ? c.select(x, c.dim("dim", rankOf(x)), *c.expr("index")) : x;
+}
+
+Value sliceTensor(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return c.slice(x, c.dim("dim", rankOf(x)), c.expr("start").value_or(0),
+                 c.expr("end").value_or(INT64_MAX), c.integer("step").value_or(1));
+}
+
+Value narrow(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  int64_t dim = c.dim("dim", rankOf(x));
+  Expr start = *c.expr("start");
+  if (c.guards.less(start, 0))
+    start += sizeOf(x, dim);
+  return c.slice(x, dim, start, start + *c.expr("length"));
+}
+
+/// Slices of `lengths` one after the other.
+Results pieces(Call &c, Value x, int64_t dim, const Dims &lengths) {
+  std::vector<Value> values;
+  Expr start = 0;
+  for (const Expr &length : lengths) {
+    values.push_back(c.slice(x, dim, start, start + length));
+    start += length;
+  }
+  return values;
+}
+
+/// As many slices of `length` as the node has results; the last takes the rest.
+Results equalPieces(Call &c, const Expr &length) {
+  Value x = c.tensor("self");
+  if (!x)
+    return mlir::failure();
+  int64_t dim = c.dim("dim", rankOf(x));
+  int64_t count = c.resultCount();
+  Expr size = sizeOf(x, dim);
+  Expr before = Expr(count - 1) * length;
+  // The number of pieces is part of the graph: another one is refused at the door.
+  bool fits = count == 1 || c.guards.less(before, size);
+  if (!fits || !c.guards.lessEqual(size, before + length)) {
+    c.error() << "expects " << count << " pieces of size " << length.str()
+              << " of a dim of size " << size.str();
+    return mlir::failure();
+  }
+  Dims lengths(count, length);
+  lengths.back() = size - before;
+  return pieces(c, x, dim, lengths);
+}
+
+Results chunk(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return mlir::failure();
+  Expr size = sizeOf(x, c.dim("dim", rankOf(x)));
+  int64_t chunks = c.integer("chunks").value_or(1);
+  if (size.isConstant(0))
+    return pieces(c, x, c.dim("dim", rankOf(x)), Dims(c.resultCount(), 0));
+  return equalPieces(c, layout::ceildiv(size, chunks));
+}
+
+Results splitWithSizes(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return mlir::failure();
+  std::string_view name = c.node.find("split_sizes") ? "split_sizes" : "split_size";
+  return pieces(c, x, c.dim("dim", rankOf(x)), c.exprs(name));
+}
+
+Results unbind(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return mlir::failure();
+  std::vector<Value> values;
+  for (size_t i = 0; i < c.resultCount(); ++i)
+    values.push_back(
+        c.select(x, c.dim("dim", rankOf(x)), Expr(static_cast<int64_t>(i))));
+  return values;
+}
+
+Value diagonal(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return c.diagonal(x, c.integer("offset").value_or(0), c.dim("dim1", rankOf(x)),
+                    c.dim("dim2", rankOf(x)));
+}
+
+Value unfold(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return c.unfold(x, c.dim("dimension", rankOf(x)), *c.integer("size"),
+                  *c.integer("step"));
+}
+
+Value asStrided(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  Expr offset = c.expr("storage_offset").value_or(layoutOf(x).offset);
+  return c.asStrided(x, {c.exprs("size"), c.exprs("stride"), offset});
+}
+
+Value like(Call &c, Value (Emitter::*build)(Value, const Dims &)) {
+  Value x = c.tensor("self"), other = c.tensor("other");
+  return x && other ? (c.*build)(x, sizesOf(other)) : Value();
+}
+
+void addView(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
+             OneResult rule) {
+  addRule(table, ops, std::move(rule));
+  for (llvm::StringRef op : ops)
+    table[op].isView = true;
+}
+
+} // namespace
+
+void addViewRules(RuleTable &table) {
+  addView(table, {"aten.view.default", "aten._unsafe_view.default"},
+          [](Call &c) { return viewAs(c, "size"); });
+  addView(table, {"aten.reshape.default"}, [](Call &c) { return reshape(c, "shape"); });
+  addView(table, {"aten._reshape_alias.default"},
+          [](Call &c) { return viewAs(c, "size"); });
+  addView(table, {"aten.view_as.default"},
+          [](Call &c) { return like(c, &Emitter::view); });
+  addView(table, {"aten.reshape_as.default"},
+          [](Call &c) { return like(c, &Emitter::reshape); });
+  addView(table, {"aten.expand_as.default"},
+          [](Call &c) { return like(c, &Emitter::expand); });
+  addView(table, {"aten.expand.default"},
+          [](Call &c) { return c.expand(c.tensor("self"), c.exprs("size")); });
+  addView(table, {"aten.broadcast_to.default"},
+          [](Call &c) { return c.expand(c.tensor("self"), c.exprs("size")); });
+  addView(table, {"aten.flatten.using_ints"}, flatten);
+  addView(table, {"aten.ravel.default"}, [](Call &c) -> Value {
+    Value x = c.tensor("self");
+    return x ? c.reshape(x, {layout::numel(sizesOf(x))}) : x;
+  });
+  addView(table, {"aten.unflatten.int"}, unflatten);
+  addView(table, {"aten.permute.default"}, permute);
+  addView(table, {"aten.movedim.int", "aten.movedim.intlist", "aten.moveaxis.int"},
+          movedim);
+  addView(table, {"aten.transpose.int", "aten.swapdims.default"}, transposeInt);
+  addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeMatrix);
+  addView(table, {"aten.mT.default", "aten.adjoint.default"}, [](Call &c) -> Value {
+    Value x = c.tensor("self");
+    return x ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1) : x;
+  });
+  addView(table, {"aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"},
+          squeeze);
+  addView(table, {"aten.unsqueeze.default"}, unsqueeze);
+  addView(table, {"aten.select.int"}, selectInt);
+  addView(table, {"aten.slice.Tensor"}, sliceTensor);
+  addView(table, {"aten.narrow.default"}, narrow);
+  addView(table, {"aten.diagonal.default"}, diagonal);
+  addView(table, {"aten.unfold.default"}, unfold);
+  addView(table, {"aten.as_strided.default"}, asStrided);
+  addView(table, {"aten.alias.default", "aten.detach.default", "aten.positive.default"},
+          [](Call &c) { return c.tensor("self"); });
+  addMultiRule(table, {"aten.split.Tensor", "aten.unsafe_split.Tensor"}, [](Call &c) {
+    return equalPieces(c, *c.expr("split_size"));
+  });
+  addMultiRule(table, {"aten.chunk.default", "aten.unsafe_chunk.default"}, chunk);
+  addMultiRule(table,
+               {"aten.split_with_sizes.default", "aten.split.sizes",
+                "aten.unsafe_split_with_sizes.default"},
+               splitWithSizes);
+  addMultiRule(table, {"aten.unbind.int"}, unbind);
+}
+
+} // namespace rtorch::translate

@@ -1,0 +1,62 @@
+// Compiling exported PyTorch programs from C++.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rtorch::compiler {
+
+/// What a compilation leaves behind.
+enum class Output {
+  Rt,       ///< the graph in the value form of the rt dialect
+  Schedule, ///< kernels, launches and memory plan
+  Mlir,     ///< kernels as loops and vectors
+  Llvm,     ///< kernels as LLVM IR
+  Assembly, ///< kernels as assembly
+  Object,   ///< the linked ELF image of all kernels
+  Module,   ///< the .rtm file
+};
+
+struct Options {
+  std::string targetCpu = "native"; ///< a level, an LLVM CPU name, or native
+  Output output = Output::Module;
+  /// Print the module to stderr after these passes ("import" counts as one).
+  std::vector<std::string> dumpAfter;
+  unsigned threads = 0; ///< 0: as many as the process may use
+  /// Compare the importer's layouts with what the exporter recorded.
+  bool crossCheck = false;
+  /// Called at the start of each phase, for progress.
+  std::function<void(const std::string &phase)> progress;
+};
+
+/// What was compiled, and what it cost.
+struct Report {
+  std::string model;
+  std::string targetCpu;
+  std::string triple;
+  uint64_t ops = 0;             ///< nodes of the imported graph
+  uint64_t launches = 0;
+  uint64_t distinctKernels = 0;
+  std::vector<std::pair<std::string, double>> seconds; ///< per phase, in order
+  double totalSeconds = 0;
+  uint64_t peakMemoryBytes = 0; ///< of the compiling process
+  uint64_t codeBytes = 0;
+  uint64_t constantBytes = 0;
+  uint64_t fileBytes = 0;
+  std::string arenaBytes;       ///< an expression over the program's symbols
+  std::vector<std::string> openChecks;
+};
+
+/// Compiles the program in the archive `input`; writes `output` (a text for the text
+/// outputs). On failure returns false with a message that names the node and source
+/// line where there is one; no file is left behind.
+bool compileFile(const std::string &input, const std::string &output,
+                 const Options &options, Report &report, std::string &error);
+
+/// "22.1.8; targets: aarch64, x86-64": LLVM's version and what code can be made for.
+std::string llvmDescription();
+
+} // namespace rtorch::compiler

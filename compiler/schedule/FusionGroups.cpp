@@ -1,0 +1,280 @@
+#include "compiler/schedule/FusionGroups.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <algorithm>
+
+using namespace mlir;
+using rtorch::layout::Dims;
+using rtorch::rt::tensorType;
+using Kind = rtorch::schedule::FusionGroup::Kind;
+
+namespace rtorch::schedule {
+
+bool isFree(Operation *op) {
+  return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp, rt::ReturnOp>(op);
+}
+
+namespace {
+
+bool isContraction(Operation *op) {
+  return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::AttentionOp>(op);
+}
+
+bool isRowOp(Operation *op) {
+  return isa<rt::ReductionOpInterface, rt::SoftmaxOp, rt::LogSoftmaxOp, rt::LayerNormOp>(op);
+}
+
+/// Costs about as much as loading its result would.
+bool isCheap(Operation *op) {
+  return isa<rt::AddOp, rt::SubOp, rt::MulOp, rt::NegOp, rt::AbsOp, rt::MaximumOp,
+             rt::MinimumOp, rt::ReluOp, rt::ConvertOp, rt::WhereOp, rt::EqOp, rt::NeOp,
+             rt::LtOp, rt::LeOp, rt::GtOp, rt::GeOp, rt::LogicalNotOp, rt::BitwiseAndOp,
+             rt::BitwiseOrOp, rt::BitwiseXorOp, rt::BitwiseNotOp, rt::CloneOp, rt::IotaOp,
+             rt::IndexSelectOp, rt::IsNanOp, rt::IsInfOp>(op);
+}
+
+/// Reads the producer's elements at the index that it computes, broadcasting aside.
+bool keepsIndices(Operation *op) {
+  return isa<rt::PointwiseOpInterface, rt::CloneOp, rt::ExpandOp, rt::UnsqueezeOp,
+             rt::SqueezeOp>(op) ||
+         isRowOp(op);
+}
+
+/// Views that the evaluator can follow.
+bool isFusableView(Operation *op) {
+  return isa<rt::ExpandOp, rt::UnsqueezeOp, rt::SqueezeOp, rt::PermuteOp, rt::SelectOp>(op);
+}
+
+SmallVector<int64_t> reducedDims(Operation *op) {
+  if (auto reduction = dyn_cast<rt::ReductionOpInterface>(op))
+    return SmallVector<int64_t>(reduction.getReducedDims());
+  if (auto softmax = dyn_cast<rt::SoftmaxOp>(op))
+    return {static_cast<int64_t>(softmax.getDim())};
+  if (auto softmax = dyn_cast<rt::LogSoftmaxOp>(op))
+    return {static_cast<int64_t>(softmax.getDim())};
+  auto norm = cast<rt::LayerNormOp>(op);
+  SmallVector<int64_t> dims;
+  int64_t rank = tensorType(norm.getX()).getRank();
+  for (int64_t dim = rank - norm.getNormalizedDims(); dim < rank; ++dim)
+    dims.push_back(dim);
+  return dims;
+}
+
+/// Sizes that a reduction of `domain` has, with and without kept dims.
+bool isReducedShape(const Dims &sizes, const Dims &domain, ArrayRef<int64_t> reduced) {
+  Dims kept = domain, dropped;
+  for (int64_t dim = 0; dim < static_cast<int64_t>(domain.size()); ++dim)
+    if (llvm::is_contained(reduced, dim))
+      kept[dim] = 1;
+    else
+      dropped.push_back(domain[dim]);
+  return sizes == kept || sizes == dropped;
+}
+
+/// The uses of a value, through views.
+struct Uses {
+  SmallVector<Operation *> ops;   // kernels' ops that read it
+  SmallVector<Operation *> views; // views in between
+  bool escapes = false;           // it is a result of the program
+
+  explicit Uses(Value value) { collect(value); }
+
+private:
+  void collect(Value value) {
+    for (Operation *user : value.getUsers()) {
+      if (isa<rt::ReturnOp, rt::PackOp>(user))
+        escapes = true;
+      else if (isa<rt::ViewOpInterface>(user)) {
+        views.push_back(user);
+        collect(user->getResult(0));
+      } else if (auto write = dyn_cast<rt::WriteOp>(user);
+                 write && write.getTarget() == value)
+        escapes = true;
+      else
+        ops.push_back(user);
+    }
+  }
+};
+
+class Grouping {
+public:
+  explicit Grouping(Block &block);
+  std::vector<FusionGroup> take();
+
+private:
+  size_t newGroup(Operation *op);
+  void tryMerge(Operation *producer);
+  bool canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const;
+  bool canMergeMap(Operation *producer, const Uses &uses, const FusionGroup &group) const;
+  bool canMergeRow(Operation *producer, const Uses &uses, const FusionGroup &group) const;
+  bool canMergeContraction(Operation *producer, const Uses &uses, const FusionGroup &group) const;
+  /// Whether everything between `producer` and the group's result keeps indices.
+  bool reachesRootInPlace(Operation *producer, const FusionGroup &group) const;
+  bool readsMutated(Operation *op) const;
+
+  std::vector<FusionGroup> groups_;
+  llvm::DenseMap<Operation *, size_t> groupOf_;
+  llvm::DenseMap<Operation *, size_t> order_;
+  llvm::DenseSet<Value> mutated_; // roots that the program writes to
+};
+
+Grouping::Grouping(Block &block) {
+  SmallVector<Operation *> ops;
+  for (Operation &op : block) {
+    order_[&op] = order_.size();
+    if (auto write = dyn_cast<rt::WriteOp>(op))
+      mutated_.insert(viewRoot(write.getTarget()));
+    if (!isFree(&op))
+      ops.push_back(&op);
+  }
+  for (Operation *op : llvm::reverse(ops))
+    tryMerge(op);
+}
+
+size_t Grouping::newGroup(Operation *op) {
+  FusionGroup group;
+  group.ops.push_back(op);
+  if (isa<rt::WriteOp>(op)) {
+    group.kind = Kind::Write;
+    group.domain = tensorType(op->getOperand(0)).getSizes();
+  } else {
+    group.domain = tensorType(op->getResult(0)).getSizes();
+  }
+  if (isContraction(op))
+    group.kind = Kind::Contraction;
+  if (isRowOp(op)) {
+    group.kind = Kind::Row;
+    group.domain = tensorType(op->getOperand(0)).getSizes();
+    group.reduced = reducedDims(op);
+  }
+  groups_.push_back(std::move(group));
+  return groups_.size() - 1;
+}
+
+bool Grouping::readsMutated(Operation *op) const {
+  return llvm::any_of(op->getOperands(),
+                      [&](Value operand) { return mutated_.contains(viewRoot(operand)); });
+}
+
+void Grouping::tryMerge(Operation *producer) {
+  if (producer->getNumResults() == 1) {
+    Uses uses(producer->getResult(0));
+    if (!uses.escapes && !uses.ops.empty()) {
+      size_t target = groupOf_.lookup(uses.ops.front());
+      bool one = llvm::all_of(uses.ops, [&](Operation *op) { return groupOf_.lookup(op) == target; });
+      if (one && canMerge(producer, uses, groups_[target])) {
+        FusionGroup &group = groups_[target];
+        for (Operation *view : uses.views)
+          group.movesIndices |= isa<rt::PermuteOp, rt::SelectOp>(view);
+        if (isRowOp(producer)) {
+          group.kind = Kind::Row;
+          group.domain = tensorType(producer->getOperand(0)).getSizes();
+          group.reduced = reducedDims(producer);
+        } else if (isContraction(producer)) {
+          group.kind = Kind::Contraction;
+        }
+        group.ops.push_back(producer);
+        groupOf_[producer] = target;
+        return;
+      }
+    }
+  }
+  groupOf_[producer] = newGroup(producer);
+}
+
+bool Grouping::reachesRootInPlace(Operation *producer, const FusionGroup &group) const {
+  SmallVector<Operation *> worklist{producer};
+  llvm::DenseSet<Operation *> seen;
+  Operation *root = group.ops.front(); // groups grow from their result backwards
+  while (!worklist.empty()) {
+    Operation *op = worklist.pop_back_val();
+    if (op == root)
+      continue;
+    for (Operation *user : op->getUsers()) {
+      bool view = isa<rt::ViewOpInterface>(user);
+      if (!view && groupOf_.lookup(user) != groupOf_.lookup(root))
+        return false;
+      if (!keepsIndices(user) && !isa<rt::WriteOp>(user))
+        return false;
+      if (user->getNumResults() && seen.insert(user).second)
+        worklist.push_back(user);
+    }
+  }
+  return true;
+}
+
+bool Grouping::canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+  if (!llvm::all_of(uses.views, isFusableView))
+    return false;
+  // A write changes memory that these would still read.
+  if (group.kind == Kind::Write && readsMutated(producer))
+    return false;
+  if (isa<rt::ScatterViewOp>(producer) || isa<rt::ScatterViewOp>(group.ops.front()))
+    return false;
+  if (isContraction(producer))
+    return canMergeContraction(producer, uses, group);
+  if (isRowOp(producer))
+    return canMergeRow(producer, uses, group);
+  return canMergeMap(producer, uses, group);
+}
+
+bool Grouping::canMergeMap(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+  for (Operation *user : uses.ops)
+    if (isContraction(user) || isa<rt::ScatterViewOp>(user))
+      return false;
+  bool moves = llvm::any_of(uses.views, [](Operation *view) { return isa<rt::PermuteOp, rt::SelectOp>(view); });
+  if (moves && group.kind != Kind::Map && group.kind != Kind::Write)
+    return false;
+  if (isa<rt::CatOp>(producer) && group.kind != Kind::Map)
+    return false;
+  if (isCheap(producer))
+    return true;
+  // Anything else is computed once: its uses must not repeat it.
+  Dims sizes = tensorType(producer->getResult(0)).getSizes();
+  bool indexed = llvm::any_of(uses.ops, [](Operation *user) { return isa<rt::IndexSelectOp>(user); });
+  if (indexed)
+    return false;
+  return sizes == group.domain ||
+         (group.kind == Kind::Row && isReducedShape(sizes, group.domain, group.reduced));
+}
+
+bool Grouping::canMergeRow(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+  if (group.movesIndices || !reachesRootInPlace(producer, group))
+    return false;
+  Dims domain = tensorType(producer->getOperand(0)).getSizes();
+  SmallVector<int64_t> reduced = reducedDims(producer);
+  if (group.kind == Kind::Row)
+    return group.domain == domain && group.reduced == reduced;
+  if (group.kind != Kind::Map && group.kind != Kind::Write)
+    return false;
+  return group.domain == domain ||
+         (isa<rt::ReductionOpInterface>(producer) && isReducedShape(group.domain, domain, reduced));
+}
+
+bool Grouping::canMergeContraction(Operation *producer, const Uses &uses,
+                                   const FusionGroup &group) const {
+  if (group.kind != Kind::Map && group.kind != Kind::Write)
+    return false;
+  return uses.views.empty() && tensorType(producer->getResult(0)).getSizes() == group.domain &&
+         llvm::all_of(uses.ops, [&](Operation *user) {
+           return isa<rt::PointwiseOpInterface, rt::CloneOp, rt::WriteOp>(user) &&
+                  tensorType(user->getOperand(0)).getRank() >= 0;
+         }) &&
+         reachesRootInPlace(producer, group);
+}
+
+std::vector<FusionGroup> Grouping::take() {
+  for (FusionGroup &group : groups_)
+    llvm::sort(group.ops, [&](Operation *a, Operation *b) { return order_[a] < order_[b]; });
+  llvm::sort(groups_, [&](const FusionGroup &a, const FusionGroup &b) {
+    return order_[a.root()] < order_[b.root()];
+  });
+  return std::move(groups_);
+}
+
+} // namespace
+
+std::vector<FusionGroup> formGroups(Block &block) { return Grouping(block).take(); }
+
+} // namespace rtorch::schedule

@@ -1,0 +1,34 @@
+// Which ops run in one kernel.
+#pragma once
+
+#include "compiler/schedule/ViewChain.h"
+
+#include "llvm/ADT/MapVector.h"
+
+namespace rtorch::schedule {
+
+/// Ops that run as one kernel. The last op's result is the only value that others see.
+struct FusionGroup {
+  enum class Kind {
+    Map,         // each element on its own
+    Row,         // reductions over `reduced` dims of `domain`
+    Contraction, // one contraction or attention, with pointwise ops on its result
+    Write,       // stores into memory that outlives the run; otherwise like Map
+  };
+  Kind kind = Kind::Map;
+  llvm::SmallVector<mlir::Operation *> ops; // in the order of the block
+  layout::Dims domain;
+  llvm::SmallVector<int64_t> reduced;
+  /// Views that move indices (permute, select) are among the fused ones.
+  bool movesIndices = false;
+
+  mlir::Operation *root() const { return ops.back(); }
+};
+
+/// Groups the ops of a value-form block, in the order in which they can run.
+std::vector<FusionGroup> formGroups(mlir::Block &block);
+
+/// Ops that no kernel is made for: views, parameters, constants, packed weights.
+bool isFree(mlir::Operation *op);
+
+} // namespace rtorch::schedule

@@ -1,0 +1,25 @@
+// From value-form graphs to kernels, launches and a memory plan.
+#pragma once
+
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
+
+namespace rtorch::rt {
+class RtDialect;
+} // namespace rtorch::rt
+
+namespace rtorch::schedule {
+
+#define GEN_PASS_DECL
+#include "compiler/schedule/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "compiler/schedule/Passes.h.inc"
+
+/// Name of the function attribute with the arena's size in bytes, an #rt.expr.
+inline constexpr llvm::StringLiteral kArenaAttr = "rt.arena";
+
+} // namespace rtorch::schedule

@@ -1,0 +1,118 @@
+#include "tools/rtorch-compile/Command.h"
+
+#include "tools/rtorch-compile/ReportPrinter.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <unistd.h>
+
+namespace rtorch::tools {
+namespace {
+
+const std::map<std::string, compiler::Output> kOutputs = {
+    {"rt", compiler::Output::Rt},         {"schedule", compiler::Output::Schedule},
+    {"mlir", compiler::Output::Mlir},     {"llvm", compiler::Output::Llvm},
+    {"asm", compiler::Output::Assembly},  {"object", compiler::Output::Object},
+    {"module", compiler::Output::Module},
+};
+
+struct Arguments {
+  std::string input, output, emit = "module";
+  compiler::Options options;
+  bool json = false, quiet = false;
+};
+
+bool isText(compiler::Output output) {
+  return output != compiler::Output::Object && output != compiler::Output::Module;
+}
+
+void addOptions(CLI::App &app, Arguments &arguments) {
+  app.add_option("model", arguments.input, "archive of torch.export.save (.pt2)")->required();
+  app.add_option("-o,--output", arguments.output,
+                 "file to write; default: the model's name with .rtm, or stdout for text");
+  app.add_option("--target-cpu", arguments.options.targetCpu,
+                 "native, x86-64-v2, x86-64-v3, x86-64-v4 or a CPU name of LLVM")
+      ->capture_default_str();
+  app.add_option("--emit", arguments.emit, "what to write")
+      ->check(CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object", "module"}))
+      ->capture_default_str();
+  app.add_option("--dump-after", arguments.options.dumpAfter,
+                 "print the module to stderr after this pass (import, rt-functionalize, ...)")
+      ->type_name("PASS");
+  app.add_option("--threads", arguments.options.threads, "compile with so many threads; 0: all cores")
+      ->capture_default_str();
+  app.add_flag("--cross-check", arguments.options.crossCheck,
+               "warn where a layout differs from what the exporter recorded");
+  app.add_flag("--json", arguments.json, "print the report as JSON");
+  app.add_flag("-q,--quiet", arguments.quiet, "print no progress and no report");
+  app.set_version_flag("--version",
+                       std::string("rtorch-compile " RTORCH_VERSION "\nLLVM ") + compiler::llvmDescription());
+  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, diagnostics to stderr.");
+}
+
+/// Text goes to stdout if no file is named: through a temporary file, so that nothing is
+/// printed on failure.
+int printText(const std::filesystem::path &file) {
+  std::ifstream stream(file);
+  std::cout << stream.rdbuf() << std::flush;
+  return std::cout ? 0 : 1;
+}
+
+int run(Arguments &arguments) {
+  compiler::Options &options = arguments.options;
+  options.output = kOutputs.at(arguments.emit);
+  bool toStdout = arguments.output.empty() && isText(options.output);
+  std::filesystem::path output = arguments.output;
+  if (output.empty()) {
+    output = std::filesystem::path(arguments.input).filename();
+    if (toStdout)
+      output = std::filesystem::temp_directory_path() /
+               ("rtorch-" + std::to_string(getpid()) + ".txt");
+    else
+      output.replace_extension(options.output == compiler::Output::Object ? ".so" : ".rtm");
+  }
+  bool terminal = isatty(STDERR_FILENO) && !arguments.quiet;
+  if (terminal)
+    options.progress = [](const std::string &phase) {
+      std::fprintf(stderr, "\r\033[K%s ...", phase.c_str());
+    };
+  compiler::Report report;
+  std::string error;
+  bool done = compiler::compileFile(arguments.input, output.string(), options, report, error);
+  if (terminal)
+    std::fputs("\r\033[K", stderr);
+  if (!done) {
+    std::cerr << "rtorch-compile: error: " << error << "\n";
+    return 1;
+  }
+  if (toStdout) {
+    int status = printText(output);
+    std::filesystem::remove(output);
+    return status;
+  }
+  if (arguments.json)
+    std::cout << reportJson(report, output.string());
+  else if (!arguments.quiet)
+    std::cout << reportText(report, output.string());
+  return 0;
+}
+
+} // namespace
+
+int compileCommand(int argc, char **argv) {
+  CLI::App app("Compiles an exported PyTorch program to a native module.", "rtorch-compile");
+  Arguments arguments;
+  addOptions(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return run(arguments);
+}
+
+} // namespace rtorch::tools
