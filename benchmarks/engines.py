@@ -1,0 +1,144 @@
+"""One class per engine: how it is prepared from a model, and the call that is timed.
+
+An engine's `call(threads)` gives a function without arguments that does one inference on
+inputs prepared beforehand and returns its result.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import capi
+import harness
+import models
+import torch
+
+Call = Callable[[], object]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+class Eager:
+    """PyTorch as it is, under inference_mode."""
+
+    name = "eager"
+
+    def __init__(self, case: models.Case, folder: Path):
+        self._model, self._inputs = case.load(), case.inputs()
+
+    def call(self, threads: int) -> Call:
+        def run() -> object:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                return self._model(*self._inputs)
+
+        return run
+
+
+class Rtorch:
+    """Our module, through the C API; compiled by the command as a user would."""
+
+    name = "rtorch"
+
+    def __init__(self, case: models.Case, folder: Path):
+        archive, self._path = folder / "model.pt2", folder / "model.rtm"
+        torch.export.save(case.export(case.load()), archive)
+        self.compile_s = seconds(
+            lambda: harness.succeed("rtorch-compile", archive, "-o", self._path)
+        )
+        self._inputs = list(case.inputs())
+        begin = time.perf_counter()
+        self._instance = capi.Instance(capi.Module(self._path))
+        self._instance.run(self._inputs, threads=1)
+        self.first_s = time.perf_counter() - begin
+
+    def call(self, threads: int) -> Call:
+        return self._instance.prepare(self._inputs, threads=threads)
+
+
+class Inductor:
+    """torch.compile with its default settings; compiled in a fresh process, empty cache."""
+
+    name = "inductor"
+
+    def __init__(self, case: models.Case, folder: Path):
+        with tempfile.TemporaryDirectory() as cache:
+            environment = {
+                **os.environ,
+                "TORCHINDUCTOR_CACHE_DIR": cache,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            }
+            done = subprocess.run(
+                [sys.executable, __file__, case.name],
+                env=environment, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+        self.compile_s = json.loads(done.stdout.splitlines()[-1])["compile_s"]
+        self._model = torch.compile(case.load(), dynamic=False)
+        self._inputs = case.inputs()
+
+    def call(self, threads: int) -> Call:
+        def run() -> object:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                return self._model(*self._inputs)
+
+        return run
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the graph that torch.onnx.export writes, all optimisations on."""
+
+    name = "onnxruntime"
+
+    def __init__(self, case: models.Case, folder: Path):
+        self._path = folder / "model.onnx"
+        model, inputs = case.load(), case.inputs()
+        torch.onnx.export(model, inputs, str(self._path), dynamo=True, verbose=False)
+        self._names = ["input_ids", "attention_mask"]
+        self._feed = {n: t.numpy() for n, t in zip(self._names, inputs, strict=True)}
+        self.compile_s = seconds(lambda: self._session(1))
+        self._sessions: dict[int, object] = {}
+
+    def _session(self, threads: int):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        return onnxruntime.InferenceSession(self._path, options)
+
+    def call(self, threads: int) -> Call:
+        session = self._sessions.setdefault(threads, self._session(threads))
+        return lambda: session.run(None, self._feed)
+
+
+def available(name: str) -> bool:
+    """Whether the optional packages that an engine needs are installed."""
+    needs = {"onnxruntime": ("onnxruntime", "onnxscript")}.get(name, ())
+    return all(importlib.util.find_spec(package) for package in needs)
+
+
+ENGINES = {engine.name: engine for engine in (Eager, Rtorch, Inductor, OnnxRuntime)}
+
+
+def _inductor_cold(case: models.Case) -> float:
+    """Seconds of the first call less those of a later one: what compiling took."""
+    model, inputs = torch.compile(case.load(), dynamic=False), case.inputs()
+    with torch.inference_mode():
+        first = seconds(lambda: model(*inputs))
+        return first - seconds(lambda: model(*inputs))
+
+
+if __name__ == "__main__":
+    [chosen] = [case for case in models.CASES if case.name == sys.argv[1]]
+    print(json.dumps({"compile_s": _inductor_cold(chosen)}))
