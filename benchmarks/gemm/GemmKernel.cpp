@@ -1,5 +1,5 @@
-// Writes the object of one matrix product kernel (and of the kernel that packs its right
-// operand) and prints what a caller needs to run it, as JSON.
+// Writes the object of one matrix product kernel (and of the kernel that packs its
+// right operand) and prints what a caller needs to run it, as JSON.
 
 #include "compiler/codegen/gemm/Gemm.h"
 #include "compiler/codegen/lowering/ObjectCode.h"
@@ -101,8 +101,7 @@ int main(int argc, char **argv) {
     emitMs = std::chrono::duration<double, std::milli>(
                  std::chrono::steady_clock::now() - start)
                  .count();
-    addPackKernel(*module, "pack", blocking,
-                  transposedB ? Order::Column : Order::Row);
+    addPackKernel(*module, "pack", blocking, transposedB ? Order::Column : Order::Row);
     codegen::EmitOptions options;
     options.assemblyText = round == 1 && !assembly.empty();
     code = compiler->compile(*module, options);
@@ -127,19 +126,18 @@ int main(int argc, char **argv) {
       {"packed", value(blocking.packed().elements(k, n)) * 4},
       {"tile", llvm::json::Array{value(shape.rows), value(shape.columns)}},
       {"block", llvm::json::Array{value(shape.blockRows), value(shape.depth)}},
-      {"register_tile", llvm::json::Array{blocking.registers.rows,
-                                          blocking.registers.columns()}},
+      {"register_tile",
+       llvm::json::Array{blocking.registers.rows, blocking.registers.columns()}},
       {"object_bytes", int64_t(code->object.size())},
       {"compile_ms", emitMs + code->times.total()},
       {"compile_cpu_ms", cpuMs},
       {"first_compile_ms", firstMs},
-      {"phases_ms",
-       llvm::json::Object{{"emit", emitMs},
-                          {"math", code->times.math},
-                          {"conversion", code->times.conversion},
-                          {"translation", code->times.translation},
-                          {"optimization", code->times.optimization},
-                          {"codegen", code->times.codegen}}}};
+      {"phases_ms", llvm::json::Object{{"emit", emitMs},
+                                       {"math", code->times.math},
+                                       {"conversion", code->times.conversion},
+                                       {"translation", code->times.translation},
+                                       {"optimization", code->times.optimization},
+                                       {"codegen", code->times.codegen}}}};
   llvm::outs() << llvm::json::Value(std::move(report)) << "\n";
   return 0;
 }

@@ -25,7 +25,8 @@ namespace {
 class Compilation {
 public:
   Compilation(const Options &options, Report &report)
-      : options_(options), report_(report), handler_(&context_, [this](Diagnostic &diagnostic) {
+      : options_(options), report_(report),
+        handler_(&context_, [this](Diagnostic &diagnostic) {
           collect(diagnostic);
           return success();
         }) {}
@@ -42,7 +43,8 @@ private:
   llvm::Error write(const std::string &output);
   llvm::Error writeText(const std::string &output, llvm::StringRef text);
   llvm::Error writeModule(const std::string &output, const emit::BuiltModule &built);
-  std::string kernelTexts(llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const;
+  std::string kernelTexts(
+      llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const;
   std::span<const std::byte> storage(int64_t number) const;
   void collect(Diagnostic &diagnostic);
   llvm::Error diagnosed(const std::string &fallback);
@@ -82,10 +84,12 @@ std::string placeOf(Location loc) {
 
 void Compilation::collect(Diagnostic &diagnostic) {
   if (diagnostic.getSeverity() == DiagnosticSeverity::Warning) {
-    llvm::errs() << "warning: " << placeOf(diagnostic.getLocation()) << diagnostic.str() << "\n";
+    llvm::errs() << "warning: " << placeOf(diagnostic.getLocation()) << diagnostic.str()
+                 << "\n";
     return;
   }
-  messages_ += (messages_.empty() ? "" : "\n") + placeOf(diagnostic.getLocation()) + diagnostic.str();
+  messages_ += (messages_.empty() ? "" : "\n") + placeOf(diagnostic.getLocation()) +
+               diagnostic.str();
   for (Diagnostic &note : diagnostic.getNotes())
     messages_ += "\n  note: " + placeOf(note.getLocation()) + note.str();
 }
@@ -153,7 +157,8 @@ llvm::Error Compilation::compile() {
 llvm::Error Compilation::writeText(const std::string &output, llvm::StringRef text) {
   llvm::SmallString<128> temporary;
   int descriptor;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(output + ".%%%%%%.tmp", descriptor, temporary))
+  if (std::error_code error = llvm::sys::fs::createUniqueFile(output + ".%%%%%%.tmp",
+                                                              descriptor, temporary))
     return failure("cannot write '" + output + "': " + error.message());
   auto cleanup = llvm::make_scope_exit([&] { llvm::sys::fs::remove(temporary); });
   llvm::raw_fd_ostream file(descriptor, /*shouldClose=*/true);
@@ -186,11 +191,15 @@ std::span<const std::byte> Compilation::storage(int64_t number) const {
   return {};
 }
 
-llvm::Error Compilation::writeModule(const std::string &output, const emit::BuiltModule &built) {
+llvm::Error Compilation::writeModule(const std::string &output,
+                                     const emit::BuiltModule &built) {
   emit::StorageBytes storages = [this](int64_t number) { return storage(number); };
   std::vector<std::byte> buffer;
-  auto provider = [&](size_t index) { return emit::constantBytes(built.constants[index], storages, buffer); };
-  auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)), built.manifest, provider);
+  auto provider = [&](size_t index) {
+    return emit::constantBytes(built.constants[index], storages, buffer);
+  };
+  auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)),
+                                       built.manifest, provider);
   if (error)
     return failure(error->message);
   uint64_t bytes = 0;
@@ -210,11 +219,16 @@ llvm::Error Compilation::write(const std::string &output) {
     module_->print(stream);
     return writeText(output, text);
   case Output::Mlir:
-    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.mlirText; }));
+    return writeText(
+        output, kernelTexts([](auto &kernel) -> auto & { return kernel.mlirText; }));
   case Output::Llvm:
-    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.code.llvmText; }));
+    return writeText(output, kernelTexts([](auto &kernel) -> auto & {
+                       return kernel.code.llvmText;
+                     }));
   case Output::Assembly:
-    return writeText(output, kernelTexts([](auto &kernel) -> auto & { return kernel.code.assemblyText; }));
+    return writeText(output, kernelTexts([](auto &kernel) -> auto & {
+                       return kernel.code.assemblyText;
+                     }));
   case Output::Object:
     return writeText(output, elf_);
   case Output::Module:
@@ -235,8 +249,9 @@ void Compilation::summarize() {
     report_.arenaBytes = arena.getValue().str();
   if (auto guards = function->getAttrOfType<ArrayAttr>(rt::kGuardsAttr))
     for (auto guard : guards.getAsRange<rt::GuardAttr>())
-      report_.openChecks.push_back(guard.getLhs().getValue().str() + " " + guard.getRelation().str() + " " +
-                                   guard.getRhs().getValue().str() + ": " + guard.getReason().str());
+      report_.openChecks.push_back(
+          guard.getLhs().getValue().str() + " " + guard.getRelation().str() + " " +
+          guard.getRhs().getValue().str() + ": " + guard.getReason().str());
 }
 
 llvm::Error Compilation::run(const std::string &input, const std::string &output) {
@@ -252,11 +267,14 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
     return error;
   if (auto error = phase("import", [&] { return import(); }))
     return error;
-  if (auto error = phase("graph", [&] { return runPasses([](PassManager &pm) { buildGraphPipeline(pm); }); }))
+  if (auto error = phase("graph", [&] {
+        return runPasses([](PassManager &pm) { buildGraphPipeline(pm); });
+      }))
     return error;
   if (options_.output != Output::Rt) {
     if (auto error = phase("schedule", [&] {
-          return runPasses([&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });
+          return runPasses(
+              [&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });
         }))
       return error;
     summarize();
@@ -282,8 +300,8 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
 
 } // namespace
 
-bool compileFile(const std::string &input, const std::string &output, const Options &options,
-                 Report &report, std::string &error) {
+bool compileFile(const std::string &input, const std::string &output,
+                 const Options &options, Report &report, std::string &error) {
   Compilation compilation(options, report);
   llvm::Error result = compilation.run(input, output);
   rusage usage{};
@@ -295,6 +313,8 @@ bool compileFile(const std::string &input, const std::string &output, const Opti
   return false;
 }
 
-std::string llvmDescription() { return LLVM_VERSION_STRING "; targets: x86-64, aarch64"; }
+std::string llvmDescription() {
+  return LLVM_VERSION_STRING "; targets: x86-64, aarch64";
+}
 
 } // namespace rtorch::compiler

@@ -4,7 +4,6 @@
 #include "compiler/schedule/Passes.h"
 #include "dialects/rt/transforms/Passes.h"
 
-#include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -22,7 +21,7 @@ void buildSchedulePipeline(OpPassManager &pm, const codegen::Target &target) {
   pm.addPass(schedule::createPackWeights(pack));
   pm.addPass(schedule::createPrepareResults());
   // Views of one tensor that packing left twice are one operand of a kernel.
-  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(rt::createCse());
   pm.addPass(schedule::createFormKernels());
   pm.addPass(schedule::createPlanMemory());
 }
@@ -31,10 +30,11 @@ void dumpAfter(PassManager &pm, std::vector<std::string> names) {
   if (names.empty())
     return;
   pm.getContext()->disableMultithreading();
-  pm.enableIRPrinting(
-      [](Pass *, Operation *) { return false; },
-      [names](Pass *pass, Operation *) { return llvm::is_contained(names, pass->getArgument()); },
-      /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/false);
+  pm.enableIRPrinting([](Pass *, Operation *) { return false; },
+                      [names](Pass *pass, Operation *) {
+                        return llvm::is_contained(names, pass->getArgument());
+                      },
+                      /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/false);
 }
 
 } // namespace rtorch::compiler

@@ -51,7 +51,8 @@ public:
     return std::unique_ptr<Worker>(new Worker(std::move(*compiler)));
   }
 
-  llvm::Expected<CompiledKernel> compile(const Job &job, size_t number, const CompileOptions &options);
+  llvm::Expected<CompiledKernel> compile(const Job &job, size_t number,
+                                         const CompileOptions &options);
 
 private:
   explicit Worker(codegen::ObjectCompiler compiler) : compiler_(std::move(compiler)) {
@@ -61,7 +62,8 @@ private:
     context_.appendDialectRegistry(registry);
     context_.loadAllAvailableDialects();
   }
-  llvm::Expected<CompiledKernel> emit(const Job &job, size_t number, ModuleOp code, const CompileOptions &options);
+  llvm::Expected<CompiledKernel> emit(const Job &job, size_t number, ModuleOp code,
+                                      const CompileOptions &options);
 
   codegen::ObjectCompiler compiler_;
   MLIRContext context_{MLIRContext::Threading::DISABLED};
@@ -71,7 +73,8 @@ llvm::Error failure(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
 
-llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number, ModuleOp code,
+llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number,
+                                            ModuleOp code,
                                             const CompileOptions &options) {
   CompiledKernel result;
   result.name = job.name;
@@ -83,7 +86,8 @@ llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number, Modul
   OpBuilder builder(&context_);
   builder.setInsertionPointToEnd(code.getBody());
   auto kernel = *source->getOps<rt::KernelOp>().begin();
-  codegen::KernelInfo info = codegen::emitKernel(builder, kernel, result.symbol, compiler_.target());
+  codegen::KernelInfo info =
+      codegen::emitKernel(builder, kernel, result.symbol, compiler_.target());
   result.grid = info.grid;
   result.scratchBytes = info.scratchBytes;
   for (const codegen::ErrorSiteInfo &site : info.sites) {
@@ -97,7 +101,8 @@ llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number, Modul
   return result;
 }
 
-llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number, const CompileOptions &options) {
+llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number,
+                                               const CompileOptions &options) {
   std::string messages;
   ScopedDiagnosticHandler handler(&context_, [&](Diagnostic &diagnostic) {
     messages += (messages.empty() ? "" : "\n") + diagnostic.str();
@@ -124,8 +129,9 @@ struct Queue {
   std::string error;
 };
 
-void runWorker(Queue &queue, const std::vector<Job> &jobs, const codegen::Target &target,
-               const CompileOptions &options, std::vector<CompiledKernel> &results) {
+void runWorker(Queue &queue, const std::vector<Job> &jobs,
+               const codegen::Target &target, const CompileOptions &options,
+               std::vector<CompiledKernel> &results) {
   auto fail = [&](llvm::Error error) {
     std::lock_guard lock(queue.mutex);
     if (queue.error.empty())
@@ -149,14 +155,17 @@ void runWorker(Queue &queue, const std::vector<Job> &jobs, const codegen::Target
 } // namespace
 
 llvm::Expected<std::vector<CompiledKernel>>
-compileKernels(ModuleOp module, const codegen::Target &target, const CompileOptions &options) {
+compileKernels(ModuleOp module, const codegen::Target &target,
+               const CompileOptions &options) {
   std::vector<Job> jobs = collectJobs(module);
   std::vector<CompiledKernel> results(jobs.size());
   Queue queue;
   queue.order.resize(jobs.size());
   std::iota(queue.order.begin(), queue.order.end(), 0);
-  std::ranges::stable_sort(queue.order, std::greater<>(), [&](size_t i) { return jobs[i].isContraction; });
-  unsigned count = options.threads ? options.threads : std::thread::hardware_concurrency();
+  std::ranges::stable_sort(queue.order, std::greater<>(),
+                           [&](size_t i) { return jobs[i].isContraction; });
+  unsigned count =
+      options.threads ? options.threads : std::thread::hardware_concurrency();
   count = std::max<unsigned>(1, std::min<size_t>(count, jobs.size()));
   std::vector<std::thread> threads;
   for (unsigned i = 1; i < count; ++i)

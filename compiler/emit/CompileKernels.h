@@ -18,8 +18,8 @@ struct KernelSite {
 };
 
 struct CompiledKernel {
-  std::string name;   // of the rt.kernel
-  std::string symbol; // in the object
+  std::string name;                // of the rt.kernel
+  std::string symbol;              // in the object
   layout::Expr grid, scratchBytes; // over the kernel's symbols
   std::vector<KernelSite> sites;
   std::string mlirText; // empty unless asked for
@@ -33,9 +33,11 @@ struct CompileOptions {
   unsigned threads = 0; // 0: as many as the process may run on
 };
 
-/// Compiles every rt.kernel of `module` for `target`, in the module's order. Kernels are
-/// independent, so they are compiled side by side, each thread with a context of its own.
+/// Compiles every rt.kernel of `module` for `target`, in the module's order. Kernels
+/// are independent, so they are compiled side by side, each thread with a context of
+/// its own.
 llvm::Expected<std::vector<CompiledKernel>>
-compileKernels(mlir::ModuleOp module, const codegen::Target &target, const CompileOptions &options);
+compileKernels(mlir::ModuleOp module, const codegen::Target &target,
+               const CompileOptions &options);
 
 } // namespace rtorch::emit

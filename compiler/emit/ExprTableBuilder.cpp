@@ -14,7 +14,9 @@ ExprId ExprTableBuilder::node(ExprOp op, int64_t a, int64_t b) {
   return it->second;
 }
 
-ExprId ExprTableBuilder::add(const layout::Expr &expr) { return layout::lower(expr, *this); }
+ExprId ExprTableBuilder::add(const layout::Expr &expr) {
+  return layout::lower(expr, *this);
+}
 
 std::vector<ExprId> ExprTableBuilder::add(const std::vector<layout::Expr> &exprs) {
   std::vector<ExprId> ids;
@@ -23,7 +25,9 @@ std::vector<ExprId> ExprTableBuilder::add(const std::vector<layout::Expr> &exprs
   return ids;
 }
 
-ExprId ExprTableBuilder::constant(int64_t value) { return node(ExprOp::Constant, value); }
+ExprId ExprTableBuilder::constant(int64_t value) {
+  return node(ExprOp::Constant, value);
+}
 
 ExprId ExprTableBuilder::symbol(const std::string &name) {
   auto it = std::ranges::find(manifest_.symbols, name, &format::Symbol::name);
@@ -32,7 +36,9 @@ ExprId ExprTableBuilder::symbol(const std::string &name) {
 
 ExprId ExprTableBuilder::add(ExprId a, ExprId b) { return node(ExprOp::Add, a, b); }
 ExprId ExprTableBuilder::mul(ExprId a, ExprId b) { return node(ExprOp::Mul, a, b); }
-ExprId ExprTableBuilder::floordiv(ExprId a, ExprId b) { return node(ExprOp::FloorDiv, a, b); }
+ExprId ExprTableBuilder::floordiv(ExprId a, ExprId b) {
+  return node(ExprOp::FloorDiv, a, b);
+}
 ExprId ExprTableBuilder::mod(ExprId a, ExprId b) { return node(ExprOp::Mod, a, b); }
 ExprId ExprTableBuilder::min(ExprId a, ExprId b) { return node(ExprOp::Min, a, b); }
 ExprId ExprTableBuilder::max(ExprId a, ExprId b) { return node(ExprOp::Max, a, b); }

@@ -36,9 +36,9 @@ static std::mutex linkMutex;
 
 static llvm::Error runLld(llvm::ArrayRef<std::string> inputs, llvm::StringRef output) {
   // The order of symbols and sections follows the order of the inputs: deterministic.
-  std::vector<std::string> arguments = {"ld.lld", "-shared", "--build-id=none",
-                                        "-z", "noexecstack", "-z", "now", "--no-undefined",
-                                        "--threads=1", "-o", output.str()};
+  std::vector<std::string> arguments = {
+      "ld.lld", "-shared",        "--build-id=none", "-z", "noexecstack", "-z",
+      "now",    "--no-undefined", "--threads=1",     "-o", output.str()};
   llvm::append_range(arguments, inputs);
   std::vector<const char *> pointers;
   for (const std::string &argument : arguments)
@@ -46,7 +46,8 @@ static llvm::Error runLld(llvm::ArrayRef<std::string> inputs, llvm::StringRef ou
   std::string messages;
   llvm::raw_string_ostream stream(messages);
   std::lock_guard lock(linkMutex);
-  lld::Result result = lld::lldMain(pointers, stream, stream, {{lld::Gnu, &lld::elf::link}});
+  lld::Result result =
+      lld::lldMain(pointers, stream, stream, {{lld::Gnu, &lld::elf::link}});
   if (result.retCode != 0)
     return failure("linking the kernels failed: " + messages);
   return llvm::Error::success();
@@ -54,9 +55,11 @@ static llvm::Error runLld(llvm::ArrayRef<std::string> inputs, llvm::StringRef ou
 
 llvm::Expected<std::string> linkElf(llvm::ArrayRef<std::string> objects) {
   llvm::SmallString<128> folder;
-  if (std::error_code error = llvm::sys::fs::createUniqueDirectory("rtorch-link", folder))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueDirectory("rtorch-link", folder))
     return failure("cannot create a temporary folder: " + error.message());
-  auto cleanup = llvm::make_scope_exit([&] { llvm::sys::fs::remove_directories(folder); });
+  auto cleanup =
+      llvm::make_scope_exit([&] { llvm::sys::fs::remove_directories(folder); });
   auto pathOf = [&](const llvm::Twine &name) {
     llvm::SmallString<128> path = folder;
     llvm::sys::path::append(path, name);
@@ -71,7 +74,8 @@ llvm::Expected<std::string> linkElf(llvm::ArrayRef<std::string> objects) {
   std::string output = pathOf("kernels.so");
   if (llvm::Error error = runLld(inputs, output))
     return error;
-  auto buffer = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer = llvm::MemoryBuffer::getFile(output, /*IsText=*/false,
+                                            /*RequiresNullTerminator=*/false);
   if (!buffer)
     return failure("cannot read '" + output + "': " + buffer.getError().message());
   return (*buffer)->getBuffer().str();

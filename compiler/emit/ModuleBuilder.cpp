@@ -63,9 +63,10 @@ format::ConstantValue constantValue(Attribute attr) {
 
 class Builder {
 public:
-  Builder(ModuleOp module, const std::vector<CompiledKernel> &kernels, const StorageBytes &storages)
-      : module_(module), kernels_(kernels), storages_(storages), exprs_(built_.manifest),
-        function_(*module.getOps<func::FuncOp>().begin()) {}
+  Builder(ModuleOp module, const std::vector<CompiledKernel> &kernels,
+          const StorageBytes &storages)
+      : module_(module), kernels_(kernels), storages_(storages),
+        exprs_(built_.manifest), function_(*module.getOps<func::FuncOp>().begin()) {}
 
   llvm::Expected<BuiltModule> run(StringRef modelName, const codegen::Target &target);
 
@@ -73,7 +74,8 @@ private:
   llvm::Error addSymbols();
   void addArguments();
   void addResults();
-  llvm::DenseMap<Value, size_t> assignResultMemory(ArrayAttr entries, rt::ReturnOp returned);
+  llvm::DenseMap<Value, size_t> assignResultMemory(ArrayAttr entries,
+                                                   rt::ReturnOp returned);
   void addChecks();
   void addSchedule();
   void addLaunch(rt::LaunchOp launch);
@@ -101,7 +103,8 @@ private:
 };
 
 format::TensorSpec Builder::spec(TensorType type) {
-  return {dtypeOf(type.getElementType()), exprs_.add(type.getSizes()), exprs_.add(type.getStrides())};
+  return {dtypeOf(type.getElementType()), exprs_.add(type.getSizes()),
+          exprs_.add(type.getStrides())};
 }
 
 uint32_t Builder::addStorage(format::StorageKind kind, uint32_t index) {
@@ -123,17 +126,20 @@ llvm::Error Builder::addSymbols() {
     entry.min = symbol.getMin();
     entry.max = symbol.getMax();
     bool found = false;
-    for (auto [position, attr] : llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
+    for (auto [position, attr] :
+         llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
       if (found)
         break;
       if (kindOf(attr) == "tensor") {
-        auto type = cast<TensorType>(function_.getArgumentTypes()[attr.getAs<IntegerAttr>("index").getInt()]);
+        auto type = cast<TensorType>(
+            function_.getArgumentTypes()[attr.getAs<IntegerAttr>("index").getInt()]);
         for (int64_t dim = 0; dim < type.getRank() && !found; ++dim)
           if (type.getSize(dim).symbolName() == entry.name) {
             entry.argument = position, entry.dim = dim, found = true;
           }
       } else if (kindOf(attr) == "int" &&
-                 attr.getAs<rt::ExprAttr>("value").getValue().symbolName() == entry.name) {
+                 attr.getAs<rt::ExprAttr>("value").getValue().symbolName() ==
+                     entry.name) {
         entry.argument = position, entry.dim = -1, found = true;
       }
     }
@@ -151,7 +157,8 @@ void Builder::addArguments() {
       written.insert(viewRoot(target));
   });
   auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
-  for (auto [position, attr] : llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
+  for (auto [position, attr] :
+       llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
     format::Argument argument;
     argument.name = attr.getAs<StringAttr>("name").str();
     if (kindOf(attr) == "tensor") {
@@ -199,15 +206,19 @@ void Builder::addChecks() {
 
 /// Tensors that a result covers live in that result's memory: gives the position, plus
 /// one, of the result that owns each.
-llvm::DenseMap<Value, size_t> Builder::assignResultMemory(ArrayAttr entries, rt::ReturnOp returned) {
+llvm::DenseMap<Value, size_t> Builder::assignResultMemory(ArrayAttr entries,
+                                                          rt::ReturnOp returned) {
   llvm::DenseMap<Value, size_t> owners;
   for (auto [position, attr] : llvm::enumerate(entries.getAsRange<DictionaryAttr>())) {
     if (kindOf(attr) != "tensor")
       continue;
-    Value value = returned.getOperand(attr.getAs<IntegerAttr>("index").getInt()), root = viewRoot(value);
+    Value value = returned.getOperand(attr.getAs<IntegerAttr>("index").getInt()),
+          root = viewRoot(value);
     bool covers = tensorType(value).getOffset().isConstant(0) &&
-                  layout::numel(tensorType(root).getSizes()) == layout::numel(tensorType(value).getSizes());
-    if (!schedule::isExternal(root) && covers && owners.try_emplace(root, position + 1).second)
+                  layout::numel(tensorType(root).getSizes()) ==
+                      layout::numel(tensorType(value).getSizes());
+    if (!schedule::isExternal(root) && covers &&
+        owners.try_emplace(root, position + 1).second)
       storageIds_[root] = addStorage(format::StorageKind::Result, position);
   }
   return owners;
@@ -261,7 +272,8 @@ uint32_t Builder::parameterStorage(rt::ParameterOp op) {
     return it->second;
   auto [constant, isNewConstant] = storageConstants_.try_emplace(number, 0);
   if (isNewConstant)
-    constant->second = addConstant(op.getName().str(), storages_(number).size(), {number});
+    constant->second =
+        addConstant(op.getName().str(), storages_(number).size(), {number});
   // A storage that any of its parameters is written through is the instance's own.
   bool mutated = false;
   function_.walk([&](rt::LaunchOp launch) {
@@ -278,7 +290,8 @@ uint32_t Builder::parameterStorage(rt::ParameterOp op) {
                       tensorType(op.getResult()).getElementBytes();
   state.initial = constant->second;
   built_.manifest.states.push_back(std::move(state));
-  return it->second = addStorage(format::StorageKind::State, built_.manifest.states.size() - 1);
+  return it->second =
+             addStorage(format::StorageKind::State, built_.manifest.states.size() - 1);
 }
 
 uint32_t Builder::packedStorage(rt::PackOp op) {
@@ -296,8 +309,10 @@ uint32_t Builder::packedStorage(rt::PackOp op) {
   from.offset = number(source.getOffset());
   from.rowStride = number(source.getStrides()[k]);
   from.columnStride = number(source.getStrides()[1 - k]);
-  uint64_t bytes = number(layout::numel(tensorType(op.getResult()).getSizes())) * from.elementBytes;
-  return addStorage(format::StorageKind::Constant, addConstant(parameter.getName().str(), bytes, from));
+  uint64_t bytes =
+      number(layout::numel(tensorType(op.getResult()).getSizes())) * from.elementBytes;
+  return addStorage(format::StorageKind::Constant,
+                    addConstant(parameter.getName().str(), bytes, from));
 }
 
 uint32_t Builder::storageOf(Value root) {
@@ -306,7 +321,8 @@ uint32_t Builder::storageOf(Value root) {
     return it->second;
   uint32_t id;
   if (auto argument = dyn_cast<BlockArgument>(root))
-    id = addStorage(format::StorageKind::Argument, callIndex_.lookup(argument.getArgNumber()));
+    id = addStorage(format::StorageKind::Argument,
+                    callIndex_.lookup(argument.getArgNumber()));
   else if (auto parameter = root.getDefiningOp<rt::ParameterOp>())
     id = parameterStorage(parameter);
   else
@@ -316,7 +332,8 @@ uint32_t Builder::storageOf(Value root) {
 
 format::Operand Builder::operandOf(Value value) {
   TensorType type = tensorType(value);
-  return {storageOf(viewRoot(value)), exprs_.add(type.getOffset() * type.getElementBytes())};
+  return {storageOf(viewRoot(value)),
+          exprs_.add(type.getOffset() * type.getElementBytes())};
 }
 
 //===----------------------------------------------------------------------===//
@@ -338,7 +355,8 @@ void Builder::addLaunch(rt::LaunchOp op) {
     storageIds_[result] = id;
   }
   format::Launch launch;
-  auto kernel = llvm::find_if(kernels_, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
+  auto kernel = llvm::find_if(
+      kernels_, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
   launch.kernel = kernel - kernels_.begin();
   NodeLocation last = describe(op.getLoc());
   launch.name = joinNodes(op.getLoc());
@@ -359,7 +377,9 @@ void Builder::addLaunch(rt::LaunchOp op) {
   auto fused = dyn_cast<FusedLoc>(op.getLoc());
   for (const KernelSite &site : kernel->sites) {
     // A launch of a single op has that op's location, unfused.
-    Location loc = fused && site.op < fused.getLocations().size() ? fused.getLocations()[site.op] : op.getLoc();
+    Location loc = fused && site.op < fused.getLocations().size()
+                       ? fused.getLocations()[site.op]
+                       : op.getLoc();
     NodeLocation location = describe(loc);
     launch.errors.push_back({site.message, location.node, location.source});
   }
@@ -377,7 +397,8 @@ void Builder::addSchedule() {
   built_.manifest.arena_bytes = exprs_.add(arena);
 }
 
-llvm::Expected<BuiltModule> Builder::run(StringRef modelName, const codegen::Target &target) {
+llvm::Expected<BuiltModule> Builder::run(StringRef modelName,
+                                         const codegen::Target &target) {
   format::Manifest &manifest = built_.manifest;
   manifest.model = modelName.str();
   manifest.producer = "rtorch " RTORCH_VERSION;
@@ -397,20 +418,23 @@ llvm::Expected<BuiltModule> Builder::run(StringRef modelName, const codegen::Tar
 
 } // namespace
 
-llvm::Expected<BuiltModule> buildModule(ModuleOp module, StringRef modelName, const codegen::Target &target,
+llvm::Expected<BuiltModule> buildModule(ModuleOp module, StringRef modelName,
+                                        const codegen::Target &target,
                                         const std::vector<CompiledKernel> &kernels,
                                         const StorageBytes &storages) {
   return Builder(module, kernels, storages).run(modelName, target);
 }
 
-std::span<const std::byte> constantBytes(const ConstantSource &source, const StorageBytes &storages,
+std::span<const std::byte> constantBytes(const ConstantSource &source,
+                                         const StorageBytes &storages,
                                          std::vector<std::byte> &buffer) {
   std::span<const std::byte> bytes = storages(source.storage);
   if (!source.packed)
     return bytes;
   gemm::PackedLayout layout{source.columns};
   buffer.resize(*layout.elements(source.k, source.n).constant() * source.elementBytes);
-  gemm::packWeight(layout, source.elementBytes, bytes.data() + source.offset * source.elementBytes, source.k,
+  gemm::packWeight(layout, source.elementBytes,
+                   bytes.data() + source.offset * source.elementBytes, source.k,
                    source.n, source.rowStride, source.columnStride, buffer.data());
   return buffer;
 }

@@ -31,13 +31,15 @@ struct BuiltModule {
 
 /// Describes the module's function and its launches. Fails with a message if a symbol
 /// cannot be read from any argument.
-llvm::Expected<BuiltModule> buildModule(mlir::ModuleOp module, llvm::StringRef modelName,
+llvm::Expected<BuiltModule> buildModule(mlir::ModuleOp module,
+                                        llvm::StringRef modelName,
                                         const codegen::Target &target,
                                         const std::vector<CompiledKernel> &kernels,
                                         const StorageBytes &storages);
 
 /// The bytes of one constant; packed ones are made in `buffer`.
-std::span<const std::byte> constantBytes(const ConstantSource &source, const StorageBytes &storages,
+std::span<const std::byte> constantBytes(const ConstantSource &source,
+                                         const StorageBytes &storages,
                                          std::vector<std::byte> &buffer);
 
 } // namespace rtorch::emit

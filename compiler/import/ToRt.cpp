@@ -1,5 +1,6 @@
 #include "compiler/import/ToRt.h"
 
+#include "compiler/import/SchemaTable.h"
 #include "compiler/import/ToRtParts.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -39,8 +40,8 @@ private:
                           const std::vector<bool> &used);
   LogicalResult inlineBody(const Graph &graph, const Node &node, Values &values);
   FailureOr<Values> callRule(Call &call, Values &values);
-  LogicalResult bindResults(const Graph &graph, const Node &node,
-                            const Values &results, Values &values);
+  LogicalResult bindResults(const Graph &graph, const Node &node, const Values &results,
+                            Values &values);
   void noteGuards(const Node &node);
 
   // Outputs.
@@ -114,9 +115,9 @@ void ProgramTranslator::addParameters() {
     const TensorMeta &meta = payload ? payload->meta : program_.graph.tensor(*ref);
     // Without payloads, every tensor has a storage of its own.
     int64_t storage = payload ? payload->storage : unbound++;
-    values_[ref->id] = rt::ParameterOp::create(
-        builder_, namedLocation(context_, input.name), typeOf(meta), input.target,
-        storage, /*mutated=*/false);
+    values_[ref->id] =
+        rt::ParameterOp::create(builder_, namedLocation(context_, input.name),
+                                typeOf(meta), input.target, storage, /*mutated=*/false);
   }
 }
 
@@ -254,15 +255,16 @@ LogicalResult ProgramTranslator::translate(const Graph &graph, const Node &node,
   if (!translate::findRule(node.op).rule)
     return success();
   Call::Lookup lookup = [&](ValueId id) { return values[id]; };
-  Emitter emitter(builder_, guards_, locationOf(&context_, node));
+  Emitter emitter(builder_, guards_, locationOf(&context_, node), node.describe());
   Call call(emitter, graph, node, lookup, used);
   guards_.setReason("layout of '" + node.name + "' (" + node.op + ")");
+  if (failed(checkDims(call)))
+    return failure();
   FailureOr<Values> results = callRule(call, values);
   noteGuards(node);
-  if (succeeded(results))
-    return bindResults(graph, node, *results, values);
-  emitRemark(emitter.loc) << "while importing " << node.describe();
-  return failure();
+  if (failed(results))
+    return failure();
+  return bindResults(graph, node, *results, values);
 }
 
 LogicalResult ProgramTranslator::translate(const Graph &graph, Values &values) {
@@ -297,7 +299,8 @@ LogicalResult ProgramTranslator::addMutations() {
     if (!value || !target)
       return emitError(loc) << "the program writes to '" << output.target
                             << "', which is no tensor of it";
-    if (failed(Emitter(builder_, guards_, loc).write(value, target)))
+    if (failed(Emitter(builder_, guards_, loc, "mutation of '" + output.target + "'")
+                   .write(value, target)))
       return failure();
   }
   return success();
@@ -420,7 +423,11 @@ FailureOr<OwningOpRef<ModuleOp>> importProgram(MLIRContext &context,
                                                const Program &program,
                                                const ImportOptions &options) {
   context.loadDialect<func::FuncDialect, rt::RtDialect>();
-  return ProgramTranslator(context, program, options).run();
+  // Rules see every argument of an op, also those that the exporter left out.
+  Program complete = program;
+  if (archive::Status status = completeArguments(complete.graph); !status)
+    return emitError(namedLocation(context, program.name)) << status.message();
+  return ProgramTranslator(context, complete, options).run();
 }
 
 } // namespace rtorch::importer

@@ -12,9 +12,8 @@ static bool sameStrides(const layout::Guards &guards, const layout::Dims &sizes,
     if (size.isConstant(0))
       return true;
   for (size_t i = 0; i < sizes.size(); ++i)
-    if (!sizes[i].isConstant(1) &&
-        guards.query(layout::Relation::Eq, ours[i], theirs[i]) !=
-            layout::Answer::Proven)
+    if (!sizes[i].isConstant(1) && guards.query(layout::Relation::Eq, ours[i],
+                                                theirs[i]) != layout::Answer::Proven)
       return false;
   return true;
 }
@@ -39,8 +38,7 @@ void crossCheck(const layout::Guards &guards, const Graph &graph, ValueId id,
   layout::Layout layout = type.getLayout();
   auto warn = [&](llvm::StringRef what) {
     emitWarning(loc) << "cross-check of '" << graph.value(id).name << "': " << what
-                     << " of " << type << " differ from the exporter's "
-                     << meta->str();
+                     << " of " << type << " differ from the exporter's " << meta->str();
   };
   if (translate::dtypeOf(value) != meta->dtype)
     return warn("the dtype");

@@ -166,8 +166,8 @@ std::vector<layout::Guard> declareSymbols(const Program &program,
   std::vector<layout::Guard> exported;
   for (const std::string &code : program.guardsCode) {
     std::optional<layout::Guard> guard = GuardParser(code, program).parse();
-    if (!guard || guards.query(guard->relation, guard->lhs, guard->rhs) ==
-                      layout::Answer::Proven)
+    if (!guard ||
+        guards.query(guard->relation, guard->lhs, guard->rhs) == layout::Answer::Proven)
       continue;
     guards.assume(guard->relation, guard->lhs, guard->rhs);
     guard->reason = "exported with " + code;

@@ -27,6 +27,9 @@ std::vector<layout::Guard> declareSymbols(const Program &program,
                                           layout::Guards &guards);
 mlir::ArrayAttr symbolsAttr(mlir::MLIRContext *context, const Program &program);
 
+/// Reports an error if an argument that names dims names one that the operand lacks.
+mlir::LogicalResult checkDims(translate::Call &call);
+
 /// Warns where `value` differs from the exporter's meta.
 void crossCheck(const layout::Guards &guards, const Graph &graph, ValueId id,
                 mlir::Value value, mlir::Location loc);

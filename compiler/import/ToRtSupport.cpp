@@ -1,6 +1,8 @@
 // What cannot be translated, over the whole program before anything is emitted.
 #include "compiler/import/ToRtParts.h"
 
+#include "llvm/ADT/StringSwitch.h"
+
 #include <algorithm>
 #include <set>
 
@@ -110,11 +112,10 @@ void SupportCheck::checkArguments(const Graph &graph, const Node &node) {
         add("dtype " + std::string(scalarTypeName(*dtype)), whereIs(node));
     for (ValueId id : translate::referencesOf(argument.value)) {
       const Value &value = graph.value(id);
-      bool isKnown =
-          value.tensor() || (value.symInt() && value.symInt()->expr) ||
-          (value.symFloat() &&
-           (value.symFloat()->constant || value.symFloat()->converted)) ||
-          (value.symBool() && value.symBool()->expr);
+      bool isKnown = value.tensor() || (value.symInt() && value.symInt()->expr) ||
+                     (value.symFloat() &&
+                      (value.symFloat()->constant || value.symFloat()->converted)) ||
+                     (value.symBool() && value.symBool()->expr);
       if (!isKnown)
         add("a number that is not an integer expression of sizes", whereIs(node));
     }
@@ -188,6 +189,45 @@ std::string SupportCheck::report(const Program &program) const {
 }
 
 } // namespace
+
+/// Ops that take a tensor without dims for one of rank 1.
+static bool acceptsRankZero(llvm::StringRef op) {
+  llvm::StringRef name = op.drop_front(op.find('.') + 1).split('.').first;
+  return llvm::StringSwitch<bool>(name)
+      .Cases({"sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "any", "all"},
+             true)
+      .Cases({"var", "std", "var_mean", "std_mean", "norm", "linalg_vector_norm"}, true)
+      .Cases({"softmax", "log_softmax", "_softmax", "_log_softmax", "logsumexp"}, true)
+      .Cases({"squeeze", "squeeze_", "flatten", "transpose", "transpose_"}, true)
+      .Cases({"swapaxes", "swapdims", "permute", "index_select"}, true)
+      .Default(false);
+}
+
+LogicalResult checkDims(translate::Call &call) {
+  const Argument *self = call.node.find("self");
+  // The "dims" of tile are counts.
+  if (!self || !std::holds_alternative<TensorRef>(*self) ||
+      call.node.op == "aten.tile.default")
+    return success();
+  mlir::Value operand = call.tensor("self");
+  if (!operand)
+    return failure();
+  int64_t rank = translate::rankOf(operand);
+  bool inserts = llvm::StringRef(call.node.op).starts_with("aten.unsqueeze");
+  if (inserts || (rank == 0 && acceptsRankZero(call.node.op)))
+    ++rank;
+  for (const char *name : {"dim", "dims", "dim0", "dim1", "dim2", "start_dim",
+                           "end_dim", "dimension", "source", "destination"})
+    for (const layout::Expr &dim : call.exprs(name)) {
+      int64_t value = dim.constant().value_or(rank);
+      if (value >= rank || value < -rank) {
+        call.error() << "expects dims between " << -rank << " and " << rank - 1
+                     << ", but got " << dim.str();
+        return failure();
+      }
+    }
+  return success();
+}
 
 LogicalResult checkSupport(MLIRContext &context, const Program &program) {
   SupportCheck check;

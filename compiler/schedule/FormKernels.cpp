@@ -21,8 +21,11 @@ void lowerScatterView(rt::ScatterViewOp op) {
   MLIRContext *context = op.getContext();
   TensorType rowMajor = tensorType(op.getResult()).withRowMajorLayout();
   Value copy = rt::CloneOp::create(builder, op.getLoc(), rowMajor, op.getSource());
-  Value region = rt::AsStridedOp::create(builder, op.getLoc(),
-                                         TensorType::get(context, cast<TensorType>(op.getRegion()).getLayout(), rowMajor.getElementType()), copy);
+  Value region = rt::AsStridedOp::create(
+      builder, op.getLoc(),
+      TensorType::get(context, cast<TensorType>(op.getRegion()).getLayout(),
+                      rowMajor.getElementType()),
+      copy);
   rt::WriteOp::create(builder, op.getLoc(), op.getValue(), region);
   op.getResult().replaceAllUsesWith(copy);
   op.erase();
@@ -64,8 +67,9 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
       targets.push_back(write.getTarget());
     else
       results.push_back(root->getResult(0).getType());
-    auto launch = rt::LaunchOp::create(builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs,
-                                       targets, builder.getArrayAttr(outlined.values), ArrayAttr());
+    auto launch = rt::LaunchOp::create(
+        builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs, targets,
+        builder.getArrayAttr(outlined.values), ArrayAttr());
     if (!results.empty())
       root->getResult(0).replaceAllUsesWith(launch.getResult(0));
     for (Operation *op : llvm::reverse(group.ops))
@@ -90,7 +94,8 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
       kernel->erase();
       return name;
     }
-    name = StringAttr::get(kernel.getContext(), baseName + "_" + std::to_string(kernels_.size() - 1));
+    name = StringAttr::get(kernel.getContext(),
+                           baseName + "_" + std::to_string(kernels_.size() - 1));
     kernel.setSymNameAttr(name);
     getOperation().push_back(kernel);
     return name;

@@ -12,7 +12,8 @@ using Kind = rtorch::schedule::FusionGroup::Kind;
 namespace rtorch::schedule {
 
 bool isFree(Operation *op) {
-  return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp, rt::ReturnOp>(op);
+  return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp,
+             rt::ReturnOp>(op);
 }
 
 namespace {
@@ -22,7 +23,8 @@ bool isContraction(Operation *op) {
 }
 
 bool isRowOp(Operation *op) {
-  return isa<rt::ReductionOpInterface, rt::SoftmaxOp, rt::LogSoftmaxOp, rt::LayerNormOp>(op);
+  return isa<rt::ReductionOpInterface, rt::SoftmaxOp, rt::LogSoftmaxOp,
+             rt::LayerNormOp>(op);
 }
 
 /// Costs about as much as loading its result would.
@@ -30,8 +32,8 @@ bool isCheap(Operation *op) {
   return isa<rt::AddOp, rt::SubOp, rt::MulOp, rt::NegOp, rt::AbsOp, rt::MaximumOp,
              rt::MinimumOp, rt::ReluOp, rt::ConvertOp, rt::WhereOp, rt::EqOp, rt::NeOp,
              rt::LtOp, rt::LeOp, rt::GtOp, rt::GeOp, rt::LogicalNotOp, rt::BitwiseAndOp,
-             rt::BitwiseOrOp, rt::BitwiseXorOp, rt::BitwiseNotOp, rt::CloneOp, rt::IotaOp,
-             rt::IndexSelectOp, rt::IsNanOp, rt::IsInfOp>(op);
+             rt::BitwiseOrOp, rt::BitwiseXorOp, rt::BitwiseNotOp, rt::CloneOp,
+             rt::IotaOp, rt::IndexSelectOp, rt::IsNanOp, rt::IsInfOp>(op);
 }
 
 /// Reads the producer's elements at the index that it computes, broadcasting aside.
@@ -43,7 +45,8 @@ bool keepsIndices(Operation *op) {
 
 /// Views that the evaluator can follow.
 bool isFusableView(Operation *op) {
-  return isa<rt::ExpandOp, rt::UnsqueezeOp, rt::SqueezeOp, rt::PermuteOp, rt::SelectOp>(op);
+  return isa<rt::ExpandOp, rt::UnsqueezeOp, rt::SqueezeOp, rt::PermuteOp, rt::SelectOp>(
+      op);
 }
 
 SmallVector<int64_t> reducedDims(Operation *op) {
@@ -70,6 +73,15 @@ bool isReducedShape(const Dims &sizes, const Dims &domain, ArrayRef<int64_t> red
     else
       dropped.push_back(domain[dim]);
   return sizes == kept || sizes == dropped;
+}
+
+/// `domain` with a last dim of 1: the value is the same along a row, so that it is
+/// computed once for each.
+bool isOnceARow(const Dims &sizes, const Dims &domain) {
+  Dims row = domain;
+  if (!row.empty())
+    row.back() = 1;
+  return sizes == row;
 }
 
 /// The uses of a value, through views.
@@ -106,9 +118,12 @@ private:
   size_t newGroup(Operation *op);
   void tryMerge(Operation *producer);
   bool canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const;
-  bool canMergeMap(Operation *producer, const Uses &uses, const FusionGroup &group) const;
-  bool canMergeRow(Operation *producer, const Uses &uses, const FusionGroup &group) const;
-  bool canMergeContraction(Operation *producer, const Uses &uses, const FusionGroup &group) const;
+  bool canMergeMap(Operation *producer, const Uses &uses,
+                   const FusionGroup &group) const;
+  bool canMergeRow(Operation *producer, const Uses &uses,
+                   const FusionGroup &group) const;
+  bool canMergeContraction(Operation *producer, const Uses &uses,
+                           const FusionGroup &group) const;
   /// Whether everything between `producer` and the group's result keeps indices.
   bool reachesRootInPlace(Operation *producer, const FusionGroup &group) const;
   bool readsMutated(Operation *op) const;
@@ -153,8 +168,9 @@ size_t Grouping::newGroup(Operation *op) {
 }
 
 bool Grouping::readsMutated(Operation *op) const {
-  return llvm::any_of(op->getOperands(),
-                      [&](Value operand) { return mutated_.contains(viewRoot(operand)); });
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return mutated_.contains(viewRoot(operand));
+  });
 }
 
 void Grouping::tryMerge(Operation *producer) {
@@ -162,7 +178,8 @@ void Grouping::tryMerge(Operation *producer) {
     Uses uses(producer->getResult(0));
     if (!uses.escapes && !uses.ops.empty()) {
       size_t target = groupOf_.lookup(uses.ops.front());
-      bool one = llvm::all_of(uses.ops, [&](Operation *op) { return groupOf_.lookup(op) == target; });
+      bool one = llvm::all_of(
+          uses.ops, [&](Operation *op) { return groupOf_.lookup(op) == target; });
       if (one && canMerge(producer, uses, groups_[target])) {
         FusionGroup &group = groups_[target];
         for (Operation *view : uses.views)
@@ -204,7 +221,8 @@ bool Grouping::reachesRootInPlace(Operation *producer, const FusionGroup &group)
   return true;
 }
 
-bool Grouping::canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+bool Grouping::canMerge(Operation *producer, const Uses &uses,
+                        const FusionGroup &group) const {
   if (!llvm::all_of(uses.views, isFusableView))
     return false;
   // A write changes memory that these would still read.
@@ -219,11 +237,14 @@ bool Grouping::canMerge(Operation *producer, const Uses &uses, const FusionGroup
   return canMergeMap(producer, uses, group);
 }
 
-bool Grouping::canMergeMap(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
+                           const FusionGroup &group) const {
   for (Operation *user : uses.ops)
     if (isContraction(user) || isa<rt::ScatterViewOp>(user))
       return false;
-  bool moves = llvm::any_of(uses.views, [](Operation *view) { return isa<rt::PermuteOp, rt::SelectOp>(view); });
+  bool moves = llvm::any_of(uses.views, [](Operation *view) {
+    return isa<rt::PermuteOp, rt::SelectOp>(view);
+  });
   if (moves && group.kind != Kind::Map && group.kind != Kind::Write)
     return false;
   if (isa<rt::CatOp>(producer) && group.kind != Kind::Map)
@@ -232,14 +253,17 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses, const FusionGr
     return true;
   // Anything else is computed once: its uses must not repeat it.
   Dims sizes = tensorType(producer->getResult(0)).getSizes();
-  bool indexed = llvm::any_of(uses.ops, [](Operation *user) { return isa<rt::IndexSelectOp>(user); });
+  bool indexed = llvm::any_of(
+      uses.ops, [](Operation *user) { return isa<rt::IndexSelectOp>(user); });
   if (indexed)
     return false;
-  return sizes == group.domain ||
-         (group.kind == Kind::Row && isReducedShape(sizes, group.domain, group.reduced));
+  return sizes == group.domain || isOnceARow(sizes, group.domain) ||
+         (group.kind == Kind::Row &&
+          isReducedShape(sizes, group.domain, group.reduced));
 }
 
-bool Grouping::canMergeRow(Operation *producer, const Uses &uses, const FusionGroup &group) const {
+bool Grouping::canMergeRow(Operation *producer, const Uses &uses,
+                           const FusionGroup &group) const {
   if (group.movesIndices || !reachesRootInPlace(producer, group))
     return false;
   Dims domain = tensorType(producer->getOperand(0)).getSizes();
@@ -248,25 +272,28 @@ bool Grouping::canMergeRow(Operation *producer, const Uses &uses, const FusionGr
     return group.domain == domain && group.reduced == reduced;
   if (group.kind != Kind::Map && group.kind != Kind::Write)
     return false;
-  return group.domain == domain ||
-         (isa<rt::ReductionOpInterface>(producer) && isReducedShape(group.domain, domain, reduced));
+  return group.domain == domain || (isa<rt::ReductionOpInterface>(producer) &&
+                                    isReducedShape(group.domain, domain, reduced));
 }
 
 bool Grouping::canMergeContraction(Operation *producer, const Uses &uses,
                                    const FusionGroup &group) const {
   if (group.kind != Kind::Map && group.kind != Kind::Write)
     return false;
-  return uses.views.empty() && tensorType(producer->getResult(0)).getSizes() == group.domain &&
-         llvm::all_of(uses.ops, [&](Operation *user) {
-           return isa<rt::PointwiseOpInterface, rt::CloneOp, rt::WriteOp>(user) &&
-                  tensorType(user->getOperand(0)).getRank() >= 0;
-         }) &&
+  return uses.views.empty() &&
+         tensorType(producer->getResult(0)).getSizes() == group.domain &&
+         llvm::all_of(uses.ops,
+                      [&](Operation *user) {
+                        return isa<rt::PointwiseOpInterface, rt::CloneOp, rt::WriteOp>(
+                            user);
+                      }) &&
          reachesRootInPlace(producer, group);
 }
 
 std::vector<FusionGroup> Grouping::take() {
   for (FusionGroup &group : groups_)
-    llvm::sort(group.ops, [&](Operation *a, Operation *b) { return order_[a] < order_[b]; });
+    llvm::sort(group.ops,
+               [&](Operation *a, Operation *b) { return order_[a] < order_[b]; });
   llvm::sort(groups_, [&](const FusionGroup &a, const FusionGroup &b) {
     return order_[a.root()] < order_[b.root()];
   });

@@ -23,7 +23,9 @@ public:
 
   Expr rename(const Expr &expr) {
     for (const std::string &symbol : expr.symbols())
-      if (numbers_.try_emplace(symbol, Expr::symbol("k" + std::to_string(order_.size()))).second)
+      if (numbers_
+              .try_emplace(symbol, Expr::symbol("k" + std::to_string(order_.size())))
+              .second)
         order_.push_back(symbol);
     return expr.substitute(numbers_);
   }
@@ -32,10 +34,12 @@ public:
   TensorType argumentType(TensorType type) {
     layout::Layout layout = type.getLayout();
     layout.offset = 0;
-    return cast<TensorType>(replacer_.replace(TensorType::get(context_, layout, type.getElementType())));
+    return cast<TensorType>(
+        replacer_.replace(TensorType::get(context_, layout, type.getElementType())));
   }
   void renameIn(Operation *op) {
-    replacer_.replaceElementsIn(op, /*replaceAttrs=*/true, /*replaceLocs=*/false, /*replaceTypes=*/true);
+    replacer_.replaceElementsIn(op, /*replaceAttrs=*/true, /*replaceLocs=*/false,
+                                /*replaceTypes=*/true);
   }
   ArrayRef<std::string> order() const { return order_; }
 
@@ -121,7 +125,8 @@ OutlinedKernel Outliner::run() {
   SmallVector<Attribute> declarations;
   for (auto [i, symbol] : llvm::enumerate(symbols_.order())) {
     layout::Range range = guards.rangeOf(Expr::symbol(symbol));
-    declarations.push_back(rt::SymbolAttr::get(context_, "k" + std::to_string(i), range.min, range.max, 0));
+    declarations.push_back(rt::SymbolAttr::get(context_, "k" + std::to_string(i),
+                                               range.min, range.max, 0));
     result_.values.push_back(ExprAttr::get(context_, Expr::symbol(symbol)));
   }
   result_.kernel.setSymbolsAttr(builder_.getArrayAttr(declarations));

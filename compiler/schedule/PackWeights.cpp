@@ -21,8 +21,9 @@ bool isConstantWeight(Value value) {
     return false;
   layout::Layout layout = tensorType(value).getLayout();
   auto isConstant = [](const layout::Expr &expr) { return expr.isConstant(); };
-  return llvm::all_of(layout.sizes, isConstant) && llvm::all_of(layout.strides, isConstant) &&
-         layout.offset.isConstant() && layout.sizes[0].constant().value_or(0) > 0 &&
+  return llvm::all_of(layout.sizes, isConstant) &&
+         llvm::all_of(layout.strides, isConstant) && layout.offset.isConstant() &&
+         layout.sizes[0].constant().value_or(0) > 0 &&
          layout.sizes[1].constant().value_or(0) > 0;
 }
 
@@ -52,12 +53,14 @@ struct PackWeightsPass : impl::PackWeightsBase<PackWeightsPass> {
     int64_t panel = panelVectors * (vectorBytes / type.getElementBytes());
     int64_t k = transposed ? 1 : 0, multiple = kMultiple;
     Dims sizes = {layout::ceildiv(type.getSize(1 - k), panel),
-                  layout::ceildiv(type.getSize(k), multiple) * layout::Expr(multiple), panel};
+                  layout::ceildiv(type.getSize(k), multiple) * layout::Expr(multiple),
+                  panel};
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointAfterValue(weight);
-    result = rt::PackOp::create(builder, weight.getLoc(),
-                                TensorType::get(builder.getContext(), sizes, type.getElementType()),
-                                weight, transposed, panel, multiple);
+    result = rt::PackOp::create(
+        builder, weight.getLoc(),
+        TensorType::get(builder.getContext(), sizes, type.getElementType()), weight,
+        transposed, panel, multiple);
     return result;
   }
 
@@ -66,8 +69,9 @@ struct PackWeightsPass : impl::PackWeightsBase<PackWeightsPass> {
       return;
     OpBuilder builder(op);
     int64_t columns = *tensorType(weight).getSize(transposed ? 0 : 1).constant();
-    Value result = rt::PackedLinearOp::create(builder, op->getLoc(), op->getResult(0).getType(), x,
-                                              packed(builder, weight, transposed), bias, columns);
+    Value result =
+        rt::PackedLinearOp::create(builder, op->getLoc(), op->getResult(0).getType(), x,
+                                   packed(builder, weight, transposed), bias, columns);
     op->getResult(0).replaceAllUsesWith(result);
     op->erase();
   }

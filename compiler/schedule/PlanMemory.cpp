@@ -34,7 +34,8 @@ struct Slot {
 
 class Planner {
 public:
-  Planner(Block &block, layout::Guards guards) : block_(block), guards_(std::move(guards)) {}
+  Planner(Block &block, layout::Guards guards)
+      : block_(block), guards_(std::move(guards)) {}
 
   /// Places every launch's results; gives the arena's size.
   Expr run();
@@ -63,8 +64,8 @@ void Planner::findLifetimes() {
   }
 }
 
-/// A free slot that the tensor provably fits in, else the largest free one, grown; a new
-/// one if none is free.
+/// A free slot that the tensor provably fits in, else the largest free one, grown; a
+/// new one if none is free.
 size_t Planner::place(TensorType type) {
   Expr bytes = bytesOf(type);
   std::optional<size_t> any;
@@ -82,7 +83,8 @@ size_t Planner::place(TensorType type) {
     return slots_.size() - 1;
   }
   Slot &slot = slots_[*any];
-  bool covers = guards_.query(layout::Relation::Le, slot.bytes, bytes) == Answer::Proven;
+  bool covers =
+      guards_.query(layout::Relation::Le, slot.bytes, bytes) == Answer::Proven;
   slot.bytes = covers ? bytes : layout::max(slot.bytes, bytes);
   slot.free = false;
   return *any;
@@ -116,8 +118,9 @@ Expr Planner::run() {
     SmallVector<Attribute> places;
     for (Value result : launch.getResults()) {
       auto slot = slotOf.find(result);
-      places.push_back(slot == slotOf.end() ? Attribute(builder.getUnitAttr())
-                                            : ExprAttr::get(builder.getContext(), starts[slot->second]));
+      places.push_back(slot == slotOf.end()
+                           ? Attribute(builder.getUnitAttr())
+                           : ExprAttr::get(builder.getContext(), starts[slot->second]));
     }
     launch.setSlotsAttr(builder.getArrayAttr(places));
   }

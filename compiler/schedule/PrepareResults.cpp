@@ -17,9 +17,9 @@ Value cloneOf(OpBuilder &builder, Value value) {
   TensorType type = tensorType(value);
   layout::Layout layout = type.getLayout();
   layout.offset = 0;
-  return rt::CloneOp::create(builder, value.getLoc(),
-                             TensorType::get(builder.getContext(), layout, type.getElementType()),
-                             value);
+  return rt::CloneOp::create(
+      builder, value.getLoc(),
+      TensorType::get(builder.getContext(), layout, type.getElementType()), value);
 }
 
 /// Whether a buffer laid out as `view` holds exactly the elements of its root.

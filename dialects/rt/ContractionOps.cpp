@@ -47,7 +47,9 @@ LogicalResult LinearOp::verify() {
   return verifyOneDtype(*this, getOperands());
 }
 
-SmallVector<Dims> LinearOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+SmallVector<Dims> LinearOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
 LogicalResult PackedLinearOp::verify() {
   TensorType x = tensorType(getX()), packed = tensorType(getPacked());
@@ -89,10 +91,11 @@ LogicalResult MatmulOp::verify() {
   Dims left = lhs.getSizes(), right = rhs.getSizes();
   left.resize(l - 2), right.resize(r - 2);
   layout::Guards guards = guardsAround(*this);
-  std::optional<Dims> expected = layout::broadcastSizes(std::vector<Dims>{left, right}, guards);
+  std::optional<Dims> expected =
+      layout::broadcastSizes(std::vector<Dims>{left, right}, guards);
   if (!expected)
-    return emitOpError() << "cannot broadcast leading sizes " << printDims(left) << " and "
-                         << printDims(right);
+    return emitOpError() << "cannot broadcast leading sizes " << printDims(left)
+                         << " and " << printDims(right);
   expected->push_back(lhs.getSize(l - 2));
   expected->push_back(rhs.getSize(r - 1));
   if (failed(verifyResultSizes(*this, *expected)))
@@ -101,21 +104,27 @@ LogicalResult MatmulOp::verify() {
   return verifyOneDtype(*this, getOperands());
 }
 
-SmallVector<Dims> MatmulOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+SmallVector<Dims> MatmulOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
 LogicalResult AttentionOp::verify() {
-  TensorType q = tensorType(getQuery()), k = tensorType(getKey()), v = tensorType(getValue());
+  TensorType q = tensorType(getQuery()), k = tensorType(getKey()),
+             v = tensorType(getValue());
   int64_t rank = q.getRank();
   // attention_c1
   if (rank < 2 || k.getRank() != rank || v.getRank() != rank)
-    return emitOpError() << "expects 'query', 'key' and 'value' of one rank of 2 or more, "
-                            "but got "
-                         << q << ", " << k << " and " << v;
+    return emitOpError()
+           << "expects 'query', 'key' and 'value' of one rank of 2 or more, "
+              "but got "
+           << q << ", " << k << " and " << v;
   // attention_c2
-  if (q.getSize(rank - 1) != k.getSize(rank - 1) || k.getSize(rank - 2) != v.getSize(rank - 2))
+  if (q.getSize(rank - 1) != k.getSize(rank - 1) ||
+      k.getSize(rank - 2) != v.getSize(rank - 2))
     return emitOpError() << "expects equal head sizes of 'query' and 'key' and equal "
                             "lengths of 'key' and 'value', but got "
-                         << printSizes(q) << ", " << printSizes(k) << " and " << printSizes(v);
+                         << printSizes(q) << ", " << printSizes(k) << " and "
+                         << printSizes(v);
   // attention_c3
   Dims expected = q.getSizes();
   expected.back() = v.getSize(rank - 1);
@@ -127,14 +136,16 @@ LogicalResult AttentionOp::verify() {
   if (!getMask())
     return success();
   TensorType mask = tensorType(getMask());
-  if (!mask.getElementType().isInteger(1) && mask.getElementType() != q.getElementType())
+  if (!mask.getElementType().isInteger(1) &&
+      mask.getElementType() != q.getElementType())
     return emitOpError() << "expects 'mask' of bool or " << q.getElementType()
                          << ", but got " << mask.getElementType();
   // attention_c5
   Dims scores = q.getSizes();
   scores.back() = k.getSize(rank - 2);
   layout::Guards guards = guardsAround(*this);
-  auto sizes = layout::broadcastSizes(std::vector<Dims>{scores, mask.getSizes()}, guards);
+  auto sizes =
+      layout::broadcastSizes(std::vector<Dims>{scores, mask.getSizes()}, guards);
   if (!sizes || *sizes != scores)
     return emitOpError() << "expects 'mask' to broadcast to " << printDims(scores)
                          << ", but got " << printSizes(mask);
@@ -142,11 +153,12 @@ LogicalResult AttentionOp::verify() {
 }
 
 SmallVector<Dims> AttentionOp::eagerStrides(layout::Guards &guards) {
-  // The fused kernel keeps the query's format; it needs last strides of 1 and equal head
-  // sizes. Everything else takes the math path, whose result is row-major.
+  // The fused kernel keeps the query's format; it needs last strides of 1 and equal
+  // head sizes. Everything else takes the math path, whose result is row-major.
   TensorType q = tensorType(getQuery());
   int64_t last = q.getRank() - 1;
-  bool fused = q.getSize(last) == tensorType(getValue()).getSize(last) && q.getRank() == 4;
+  bool fused =
+      q.getSize(last) == tensorType(getValue()).getSize(last) && q.getRank() == 4;
   for (Value operand : {getQuery(), getKey(), getValue()})
     fused = fused && tensorType(operand).getStrides()[last].isConstant(1);
   if (fused)
@@ -162,9 +174,9 @@ LogicalResult PackOp::verify() {
   // pack_c2
   int64_t kDim = getTransposed() ? 1 : 0;
   int64_t panel = getPanel(), multiple = getKMultiple();
-  Dims expected = {layout::ceildiv(source.getSize(1 - kDim), panel),
-                   layout::ceildiv(source.getSize(kDim), multiple) * layout::Expr(multiple),
-                   panel};
+  Dims expected = {
+      layout::ceildiv(source.getSize(1 - kDim), panel),
+      layout::ceildiv(source.getSize(kDim), multiple) * layout::Expr(multiple), panel};
   return verifyResultSizes(*this, expected);
 }
 

@@ -32,10 +32,12 @@ LogicalResult IotaOp::verify() {
   TensorType result = tensorType(getResult());
   // iota_c1
   if (result.getRank() != 1)
-    return emitOpError() << "expects a result of rank 1, but got rank " << result.getRank();
+    return emitOpError() << "expects a result of rank 1, but got rank "
+                         << result.getRank();
   // iota_c2
   for (Attribute value : {getStart(), getStep()})
-    if (result.getElementType().isInteger(1) || !fitsDtype(value, result.getElementType()))
+    if (result.getElementType().isInteger(1) ||
+        !fitsDtype(value, result.getElementType()))
       return emitOpError() << "expects start and step of dtype "
                            << result.getElementType() << ", but got " << value;
   return success();

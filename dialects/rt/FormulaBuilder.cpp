@@ -95,7 +95,7 @@ Value FormulaBuilder::sigmoid(Value x) {
   return div(one, add(one, exp(neg(x))));
 }
 
-#define RTORCH_FLOAT_UNARY(method, OpType)                                               \
+#define RTORCH_FLOAT_UNARY(method, OpType)                                             \
   Value FormulaBuilder::method(Value x) { return OpType::create(builder_, loc_, x); }
 RTORCH_FLOAT_UNARY(floor, math::FloorOp)
 RTORCH_FLOAT_UNARY(ceil, math::CeilOp)
@@ -189,8 +189,7 @@ Value FormulaBuilder::fmod(Value a, Value b) {
 
 Value FormulaBuilder::remainder(Value a, Value b) {
   Value r = fmod(a, b), zero = like(a, 0);
-  Value differs =
-      compare(Ne, compare(Lt, r, zero), compare(Lt, b, zero));
+  Value differs = compare(Ne, compare(Lt, r, zero), compare(Lt, b, zero));
   Value fix = bitAnd(compare(Ne, r, zero), differs);
   return select(fix, add(r, b), r);
 }
@@ -254,9 +253,7 @@ Value FormulaBuilder::isInf(Value x) {
   return compare(Eq, abs(x), highest(x.getType()));
 }
 
-Value FormulaBuilder::bitNot(Value x) {
-  return bitXor(x, integer(x.getType(), -1));
-}
+Value FormulaBuilder::bitNot(Value x) { return bitXor(x, integer(x.getType(), -1)); }
 Value FormulaBuilder::bitAnd(Value a, Value b) {
   return arith::AndIOp::create(builder_, loc_, a, b);
 }
@@ -293,8 +290,10 @@ Value FormulaBuilder::convert(Value x, Type to) {
   if (isa<FloatType>(from)) {
     // Out of range and NaN give the smallest int32 or int64, narrow types its low bits.
     Type wide = toBits == 64 ? to : builder_.getI32Type();
-    Value lo = constant(x.getType(), wide.isInteger(64) ? -9223372036854775808.0 : -2147483648.0);
-    Value hi = constant(x.getType(), wide.isInteger(64) ? 9223372036854775808.0 : 2147483648.0);
+    Value lo = constant(x.getType(),
+                        wide.isInteger(64) ? -9223372036854775808.0 : -2147483648.0);
+    Value hi = constant(x.getType(),
+                        wide.isInteger(64) ? 9223372036854775808.0 : 2147483648.0);
     Value inRange = bitAnd(compare(Ge, x, lo), compare(Lt, x, hi));
     Value safe = select(inRange, x, lo);
     Value result =

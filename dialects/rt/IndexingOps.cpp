@@ -17,15 +17,17 @@ LogicalResult IndexSelectOp::verify() {
   expected.erase(expected.begin() + dim);
   expected.insert(expected.begin() + dim, indices.begin(), indices.end());
   if (expected != result.getSizes())
-    return emitOpError() << "expects result sizes " << printDims(expected) << ", but got "
-                         << printSizes(result);
+    return emitOpError() << "expects result sizes " << printDims(expected)
+                         << ", but got " << printSizes(result);
   // index_select_c3
   if (source.getElementType() != result.getElementType())
     return emitOpError() << "expects a result of dtype " << source.getElementType()
                          << ", but got " << result.getElementType();
   return success();
 }
-SmallVector<Dims> IndexSelectOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+SmallVector<Dims> IndexSelectOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
 LogicalResult CatOp::verify() {
   TensorType result = tensorType(getResult());
@@ -33,25 +35,29 @@ LogicalResult CatOp::verify() {
   // cat_c1
   if (getInputs().empty() || dim < 0 || dim >= result.getRank())
     return emitOpError() << "expects an input and a dim below rank " << result.getRank()
-                         << ", but got " << getInputs().size() << " inputs and dim " << dim;
+                         << ", but got " << getInputs().size() << " inputs and dim "
+                         << dim;
   // cat_c2
   Dims expected = result.getSizes();
   layout::Expr total;
   for (Value input : getInputs()) {
     TensorType type = tensorType(input);
     Dims sizes = type.getSizes();
-    if (type.getElementType() != result.getElementType() || type.getRank() != result.getRank())
-      return emitOpError() << "expects inputs of rank " << result.getRank() << " and dtype "
-                           << result.getElementType() << ", but got " << type;
+    if (type.getElementType() != result.getElementType() ||
+        type.getRank() != result.getRank())
+      return emitOpError() << "expects inputs of rank " << result.getRank()
+                           << " and dtype " << result.getElementType() << ", but got "
+                           << type;
     total += sizes[dim];
     sizes[dim] = expected[dim];
     if (sizes != expected)
       return emitOpError() << "expects inputs of sizes " << printDims(expected)
-                           << " but for dim " << dim << ", but got " << printSizes(type);
+                           << " but for dim " << dim << ", but got "
+                           << printSizes(type);
   }
   if (total != expected[dim])
-    return emitOpError() << "expects a result of size " << total.str() << " in dim " << dim
-                         << ", but got " << expected[dim].str();
+    return emitOpError() << "expects a result of size " << total.str() << " in dim "
+                         << dim << ", but got " << expected[dim].str();
   return success();
 }
 

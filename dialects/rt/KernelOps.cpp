@@ -11,7 +11,9 @@ LogicalResult KernelOp::verify() {
   if (getBlock().empty() || !isa<YieldOp>(getBlock().back()))
     return emitOpError() << "expects a body that ends with 'rt.yield'";
   // kernel_c2
-  auto hasOffset = [](Value value) { return !tensorType(value).getOffset().isConstant(0); };
+  auto hasOffset = [](Value value) {
+    return !tensorType(value).getOffset().isConstant(0);
+  };
   for (Value value : getBlock().getArguments())
     if (!isa<TensorType>(value.getType()) || hasOffset(value))
       return emitOpError() << "expects tensor arguments without offset, but got "
@@ -44,16 +46,18 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &table) {
   auto dtype = [](Type type) { return cast<TensorType>(type).getElementType(); };
   auto match = [&](TypeRange ours, TypeRange theirs) {
     return ours.size() == theirs.size() &&
-           llvm::all_of_zip(ours, theirs, [&](Type a, Type b) { return dtype(a) == dtype(b); });
+           llvm::all_of_zip(ours, theirs,
+                            [&](Type a, Type b) { return dtype(a) == dtype(b); });
   };
   if (!match(inputs, kernel.getBlock().getArgumentTypes()) ||
       !match(outputs, kernel.getYield().getOperandTypes()))
-    return emitOpError() << "expects operands and results in number and dtype as those of '"
-                         << getKernel() << "'";
+    return emitOpError()
+           << "expects operands and results in number and dtype as those of '"
+           << getKernel() << "'";
   // launch_c3
   if (getValues().size() != kernel.getSymbols().size())
-    return emitOpError() << "expects " << kernel.getSymbols().size() << " values, but got "
-                         << getValues().size();
+    return emitOpError() << "expects " << kernel.getSymbols().size()
+                         << " values, but got " << getValues().size();
   return success();
 }
 

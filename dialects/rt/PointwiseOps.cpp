@@ -17,8 +17,10 @@ LogicalResult verifyPointwise(Operation *op, PointwiseTypes types) {
   layout::Guards guards = guardsAround(op);
   std::optional<Dims> expected = layout::broadcastSizes(sizes, guards);
   if (!expected) {
-    InFlightDiagnostic diag = op->emitOpError() << "cannot broadcast operands of sizes ";
-    llvm::interleaveComma(sizes, diag, [&](const Dims &dims) { diag << printDims(dims); });
+    InFlightDiagnostic diag = op->emitOpError()
+                              << "cannot broadcast operands of sizes ";
+    llvm::interleaveComma(sizes, diag,
+                          [&](const Dims &dims) { diag << printDims(dims); });
     return diag;
   }
   if (*expected != result.getSizes())
@@ -28,8 +30,8 @@ LogicalResult verifyPointwise(Operation *op, PointwiseTypes types) {
   if (types == PointwiseTypes::Any) {
     if (isa<ConvertOp>(op) &&
         tensorType(op->getOperand(0)).getElementType() == result.getElementType())
-      return op->emitOpError() << "expects a result of another dtype than "
-                               << result.getElementType();
+      return op->emitOpError()
+             << "expects a result of another dtype than " << result.getElementType();
     return success();
   }
   size_t first = types == PointwiseTypes::Select ? 1 : 0;

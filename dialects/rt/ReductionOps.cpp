@@ -8,7 +8,8 @@ using rtorch::layout::Dims;
 namespace rtorch::rt {
 
 LogicalResult verifyReduction(Operation *op, ArrayRef<int64_t> dims, bool keepdim) {
-  TensorType operand = tensorType(op->getOperand(0)), result = tensorType(op->getResult(0));
+  TensorType operand = tensorType(op->getOperand(0)),
+             result = tensorType(op->getResult(0));
   // reduction_c1
   for (auto [i, dim] : llvm::enumerate(dims))
     if (dim < 0 || dim >= operand.getRank() || (i && dims[i - 1] >= dim))
@@ -34,10 +35,12 @@ LogicalResult verifyReduction(Operation *op, ArrayRef<int64_t> dims, bool keepdi
 
 /// Shared by the ops that keep sizes and dtype and work along `dim`.
 static LogicalResult verifySameShape(Operation *op, TensorType x, TensorType result) {
-  if (x.getSizes() != result.getSizes() || x.getElementType() != result.getElementType())
+  if (x.getSizes() != result.getSizes() ||
+      x.getElementType() != result.getElementType())
     return op->emitOpError() << "expects a result of sizes " << printSizes(x)
                              << " and dtype " << x.getElementType() << ", but got "
-                             << printSizes(result) << " and " << result.getElementType();
+                             << printSizes(result) << " and "
+                             << result.getElementType();
   return success();
 }
 
@@ -52,11 +55,19 @@ static LogicalResult verifyAlongDim(Operation *op, Value x, Value result, int64_
   return success();
 }
 
-LogicalResult SoftmaxOp::verify() { return verifyAlongDim(*this, getX(), getResult(), getDim()); }
-SmallVector<Dims> SoftmaxOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+LogicalResult SoftmaxOp::verify() {
+  return verifyAlongDim(*this, getX(), getResult(), getDim());
+}
+SmallVector<Dims> SoftmaxOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
-LogicalResult LogSoftmaxOp::verify() { return verifyAlongDim(*this, getX(), getResult(), getDim()); }
-SmallVector<Dims> LogSoftmaxOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+LogicalResult LogSoftmaxOp::verify() {
+  return verifyAlongDim(*this, getX(), getResult(), getDim());
+}
+SmallVector<Dims> LogSoftmaxOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
 LogicalResult LayerNormOp::verify() {
   TensorType x = tensorType(getX());
@@ -77,10 +88,13 @@ LogicalResult LayerNormOp::verify() {
     TensorType type = tensorType(affine);
     if (type.getSizes() != tail || type.getElementType() != x.getElementType())
       return emitOpError() << "expects weight and bias of sizes " << printDims(tail)
-                           << " and dtype " << x.getElementType() << ", but got " << type;
+                           << " and dtype " << x.getElementType() << ", but got "
+                           << type;
   }
   return success();
 }
-SmallVector<Dims> LayerNormOp::eagerStrides(layout::Guards &) { return rowMajorEagerStrides(*this); }
+SmallVector<Dims> LayerNormOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
 
 } // namespace rtorch::rt

@@ -56,7 +56,8 @@ layout::Guards guardsAround(mlir::Operation *op);
 
 /// Appends what `guards` recorded to the checks at the door of the function `op`.
 /// `source` is the user's line that needs them.
-void addGuards(mlir::Operation *op, const layout::Guards &guards, llvm::StringRef source);
+void addGuards(mlir::Operation *op, const layout::Guards &guards,
+               llvm::StringRef source);
 /// The relation that a `#rt.guard` names; nullopt for an unknown name.
 std::optional<layout::Relation> relationNamed(llvm::StringRef name);
 

@@ -52,10 +52,10 @@ void addGuards(Operation *op, const layout::Guards &guards, llvm::StringRef sour
   if (auto checked = op->getAttrOfType<ArrayAttr>(kGuardsAttr))
     llvm::append_range(all, checked);
   for (const layout::Guard &guard : guards.recorded()) {
-    auto attr = GuardAttr::get(
-        context, kRelationNames[static_cast<size_t>(guard.relation)],
-        ExprAttr::get(context, guard.lhs), ExprAttr::get(context, guard.rhs), guard.reason,
-        source);
+    auto attr =
+        GuardAttr::get(context, kRelationNames[static_cast<size_t>(guard.relation)],
+                       ExprAttr::get(context, guard.lhs),
+                       ExprAttr::get(context, guard.rhs), guard.reason, source);
     if (!llvm::is_contained(all, attr))
       all.push_back(attr);
   }

@@ -60,7 +60,8 @@ static FailureOr<Expr> parseFactor(AsmParser &parser) {
   }
   if (succeeded(parser.parseOptionalLParen())) {
     FailureOr<Expr> sum = parseSum(parser);
-    return failed(sum) || failed(parser.parseRParen()) ? FailureOr<Expr>(failure()) : sum;
+    return failed(sum) || failed(parser.parseRParen()) ? FailureOr<Expr>(failure())
+                                                       : sum;
   }
   StringRef name;
   if (failed(parser.parseKeyword(&name)))
@@ -128,7 +129,8 @@ static Dims toDims(ArrayRef<ExprAttr> attrs) {
   return dims;
 }
 
-TensorType TensorType::get(MLIRContext *context, const Layout &layout, Type elementType) {
+TensorType TensorType::get(MLIRContext *context, const Layout &layout,
+                           Type elementType) {
   ExprAttrs sizes = toAttrs(context, layout.sizes);
   ExprAttrs strides = toAttrs(context, layout.strides);
   return Base::get(context, ArrayRef(sizes), ArrayRef(strides),
@@ -164,8 +166,8 @@ LogicalResult TensorType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<ExprAttr> sizes, ArrayRef<ExprAttr> strides,
                                  ExprAttr offset, Type elementType) {
   if (sizes.size() != strides.size())
-    return emitError() << "expects as many strides as sizes, but got "
-                       << strides.size() << " strides for " << sizes.size() << " sizes";
+    return emitError() << "expects as many strides as sizes, but got " << strides.size()
+                       << " strides for " << sizes.size() << " sizes";
   for (ExprAttr size : sizes)
     if (size.getValue().constant().value_or(0) < 0)
       return emitError() << "expects sizes of 0 or more, but got "
@@ -179,8 +181,8 @@ LogicalResult TensorType::verify(function_ref<InFlightDiagnostic()> emitError,
 /// The dims of `[a, b]`, without the brackets.
 static FailureOr<Dims> parseExprList(AsmParser &parser) {
   Dims dims;
-  ParseResult result =
-      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
+  ParseResult result = parser.parseCommaSeparatedList(
+      AsmParser::Delimiter::Square, [&]() -> ParseResult {
         FailureOr<Expr> expr = parseSum(parser);
         if (failed(expr))
           return failure();
@@ -214,13 +216,14 @@ static FailureOr<std::pair<Dims, Type>> parseSizes(AsmParser &parser) {
     return failure();
   if (!word.consume_front("x"))
     return parser.emitError(loc, "expects 'x' and a dtype after the sizes"), failure();
-  type = llvm::StringSwitch<Type>(word)
-             .Case("f16", Float16Type::get(parser.getContext()))
-             .Case("bf16", BFloat16Type::get(parser.getContext()))
-             .Case("f32", Float32Type::get(parser.getContext()))
-             .Case("f64", Float64Type::get(parser.getContext()))
-             .Case("ui8", IntegerType::get(parser.getContext(), 8, IntegerType::Unsigned))
-             .Default(Type());
+  type =
+      llvm::StringSwitch<Type>(word)
+          .Case("f16", Float16Type::get(parser.getContext()))
+          .Case("bf16", BFloat16Type::get(parser.getContext()))
+          .Case("f32", Float32Type::get(parser.getContext()))
+          .Case("f64", Float64Type::get(parser.getContext()))
+          .Case("ui8", IntegerType::get(parser.getContext(), 8, IntegerType::Unsigned))
+          .Default(Type());
   unsigned bits;
   if (!type && word.consume_front("i") && !word.getAsInteger(10, bits) && bits <= 64)
     type = IntegerType::get(parser.getContext(), bits);
@@ -270,7 +273,8 @@ Type TensorType::parse(AsmParser &parser) {
 
 void TensorType::print(AsmPrinter &printer) const {
   Dims sizes = getSizes();
-  bool numbers = llvm::all_of(sizes, [](const Expr &size) { return size.isConstant(); });
+  bool numbers =
+      llvm::all_of(sizes, [](const Expr &size) { return size.isConstant(); });
   printer << '<';
   if (numbers)
     for (const Expr &size : sizes)

@@ -65,7 +65,8 @@ ViewResult SliceOp::viewLayout(const Layout &source, Guards &guards) {
 }
 
 ViewResult DiagonalOp::viewLayout(const Layout &source, Guards &guards) {
-  if (!hasDim(source, getDim1()) || !hasDim(source, getDim2()) || getDim1() == getDim2())
+  if (!hasDim(source, getDim1()) || !hasDim(source, getDim2()) ||
+      getDim1() == getDim2())
     return std::nullopt;
   return layout::diagonalOf(source, getOffset(), getDim1(), getDim2(), guards);
 }
@@ -88,26 +89,28 @@ ViewResult AsStridedOp::viewLayout(const Layout &, Guards &) {
 /// Whether all numbers of the layout are known.
 static bool isStatic(const Layout &layout) {
   auto isNumber = [](const layout::Expr &expr) { return expr.isConstant(); };
-  return llvm::all_of(layout.sizes, isNumber) && llvm::all_of(layout.strides, isNumber) &&
-         layout.offset.isConstant();
+  return llvm::all_of(layout.sizes, isNumber) &&
+         llvm::all_of(layout.strides, isNumber) && layout.offset.isConstant();
 }
 
 static LogicalResult verifyDim(Operation *op, const Layout &source, int64_t dim) {
   if (hasDim(source, dim))
     return success();
-  return op->emitOpError() << "expects a dim below rank " << source.rank() << ", but got "
-                           << dim;
+  return op->emitOpError() << "expects a dim below rank " << source.rank()
+                           << ", but got " << dim;
 }
 
 /// The constraints on attributes and sizes, without which there is no view of any
 /// layout.
-static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards &guards) {
+static LogicalResult verifyArguments(Operation *op, const Layout &source,
+                                     Guards &guards) {
   TensorType result = tensorType(op->getResult(0));
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](ViewOp) -> LogicalResult {
         // view_c2
         layout::Expr count = numel(source.sizes), viewed = numel(result.getSizes());
-        if (guards.query(layout::Relation::Eq, count, viewed) == layout::Answer::Refuted)
+        if (guards.query(layout::Relation::Eq, count, viewed) ==
+            layout::Answer::Refuted)
           return op->emitOpError() << "expects a result of " << count.str()
                                    << " elements, but got " << viewed.str();
         return success();
@@ -119,9 +122,9 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards
           if (hasDim(source, dim))
             seen.set(dim);
         if (permute.getPermutation().size() != source.rank() || !seen.all())
-          return op->emitOpError() << "expects a permutation of " << source.rank()
-                                   << " dims, but got [" << permute.getPermutation()
-                                   << "]";
+          return op->emitOpError()
+                 << "expects a permutation of " << source.rank() << " dims, but got ["
+                 << permute.getPermutation() << "]";
         return success();
       })
       .Case([&](ExpandOp expand) -> LogicalResult {
@@ -135,17 +138,17 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards
         // unsqueeze_c2
         int64_t dim = unsqueeze.getDim();
         if (dim < 0 || dim > static_cast<int64_t>(source.rank()))
-          return op->emitOpError() << "expects a dim up to rank " << source.rank()
-                                   << ", but got " << dim;
+          return op->emitOpError()
+                 << "expects a dim up to rank " << source.rank() << ", but got " << dim;
         return success();
       })
       .Case([&](SqueezeOp squeeze) -> LogicalResult {
         // squeeze_c2
         for (auto [i, dim] : llvm::enumerate(squeeze.getDims()))
           if (!hasDim(source, dim) || (i && squeeze.getDims()[i - 1] >= dim))
-            return op->emitOpError() << "expects ascending dims below rank "
-                                     << source.rank() << ", but got ["
-                                     << squeeze.getDims() << "]";
+            return op->emitOpError()
+                   << "expects ascending dims below rank " << source.rank()
+                   << ", but got [" << squeeze.getDims() << "]";
         return success();
       })
       .Case([&](SelectOp select) { // select_c2
@@ -165,9 +168,9 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards
         // diagonal_c2
         int64_t first = diagonal.getDim1(), second = diagonal.getDim2();
         if (!hasDim(source, first) || !hasDim(source, second) || first == second)
-          return op->emitOpError() << "expects two different dims below rank "
-                                   << source.rank() << ", but got " << first << " and "
-                                   << second;
+          return op->emitOpError()
+                 << "expects two different dims below rank " << source.rank()
+                 << ", but got " << first << " and " << second;
         return success();
       })
       .Case([&](UnfoldOp unfold) -> LogicalResult {
@@ -177,9 +180,10 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards
         // unfold_c3
         int64_t size = unfold.getSize(), step = unfold.getStep();
         if (size < 0 || step < 1)
-          return op->emitOpError() << "expects a size of 0 or more and a positive step, "
-                                      "but got "
-                                   << size << " and " << step;
+          return op->emitOpError()
+                 << "expects a size of 0 or more and a positive step, "
+                    "but got "
+                 << size << " and " << step;
         return success();
       })
       .Case([&](AsStridedOp) -> LogicalResult {
@@ -195,7 +199,8 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source, Guards
 
 LogicalResult verifyView(ViewOpInterface view) {
   Operation *op = view.getOperation();
-  TensorType source = tensorType(view.getViewSource()), result = tensorType(op->getResult(0));
+  TensorType source = tensorType(view.getViewSource()),
+             result = tensorType(op->getResult(0));
   if (source.getElementType() != result.getElementType())
     return op->emitOpError() << "expects the source's dtype " << source.getElementType()
                              << ", but got " << result.getElementType();
@@ -204,9 +209,8 @@ LogicalResult verifyView(ViewOpInterface view) {
     return failure();
   ViewResult expected = view.viewLayout(source.getLayout(), guards);
   if (!expected) {
-    InFlightDiagnostic diag = op->emitOpError()
-                              << "cannot view " << source << " as " << result
-                              << " without a copy";
+    InFlightDiagnostic diag = op->emitOpError() << "cannot view " << source << " as "
+                                                << result << " without a copy";
     if (Operation *producer = view.getViewSource().getDefiningOp())
       diag.attachNote(producer->getLoc())
           << "strides " << printDims(source.getStrides())
@@ -221,8 +225,9 @@ LogicalResult verifyView(ViewOpInterface view) {
     return op->emitOpError() << "expects result sizes " << printDims(expected->sizes)
                              << ", but got " << printSizes(result);
   if (*expected != result.getLayout())
-    return op->emitOpError() << "expects result strides " << printDims(expected->strides)
-                             << " and offset " << expected->offset.str() << ", but got "
+    return op->emitOpError() << "expects result strides "
+                             << printDims(expected->strides) << " and offset "
+                             << expected->offset.str() << ", but got "
                              << printDims(result.getStrides()) << " and "
                              << result.getOffset().str();
   return success();

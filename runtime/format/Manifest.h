@@ -100,13 +100,13 @@ struct Argument {
   enum class Kind : uint8_t { Tensor = 0, Int = 1, Constant = 2 };
   Kind kind = Kind::Tensor;
   std::string name;
-  TensorSpec tensor;           // Tensor
-  ExprId value = 0;            // Int: what the integer must equal (usually a symbol)
-  ConstantValue constant;      // Constant
-  uint32_t alignment = 1;      // Tensor: bytes that the data pointer must be aligned to
-  bool mutated = false;        // Tensor: the module writes to it
-  std::string needed_by;       // op that fixes the strides, empty if none in particular
-  std::string source;          // the user's source line of that op, "file.py:12", or empty
+  TensorSpec tensor;      // Tensor
+  ExprId value = 0;       // Int: what the integer must equal (usually a symbol)
+  ConstantValue constant; // Constant
+  uint32_t alignment = 1; // Tensor: bytes that the data pointer must be aligned to
+  bool mutated = false;   // Tensor: the module writes to it
+  std::string needed_by;  // op that fixes the strides, empty if none in particular
+  std::string source;     // the user's source line of that op, "file.py:12", or empty
   bool operator==(const Argument &) const = default;
 };
 
@@ -193,10 +193,10 @@ struct Launch {
 
 /// The whole of what a module file says, but for code and constant bytes.
 struct Manifest {
-  std::string model;    // name of the exported program
-  std::string producer; // "rtorch 0.1.0"
-  std::string triple;   // "x86_64-unknown-linux-gnu"
-  std::string cpu;      // "znver4"
+  std::string model;                 // name of the exported program
+  std::string producer;              // "rtorch 0.1.0"
+  std::string triple;                // "x86_64-unknown-linux-gnu"
+  std::string cpu;                   // "znver4"
   std::vector<std::string> features; // CPU features the code needs: "avx2", "fma", ...
   std::vector<Symbol> symbols;
   std::vector<ExprNode> exprs;

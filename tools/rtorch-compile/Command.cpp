@@ -31,31 +31,38 @@ bool isText(compiler::Output output) {
 }
 
 void addOptions(CLI::App &app, Arguments &arguments) {
-  app.add_option("model", arguments.input, "archive of torch.export.save (.pt2)")->required();
-  app.add_option("-o,--output", arguments.output,
-                 "file to write; default: the model's name with .rtm, or stdout for text");
+  app.add_option("model", arguments.input, "archive of torch.export.save (.pt2)")
+      ->required();
+  app.add_option(
+      "-o,--output", arguments.output,
+      "file to write; default: the model's name with .rtm, or stdout for text");
   app.add_option("--target-cpu", arguments.options.targetCpu,
                  "native, x86-64-v2, x86-64-v3, x86-64-v4 or a CPU name of LLVM")
       ->capture_default_str();
   app.add_option("--emit", arguments.emit, "what to write")
-      ->check(CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object", "module"}))
+      ->check(
+          CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object", "module"}))
       ->capture_default_str();
-  app.add_option("--dump-after", arguments.options.dumpAfter,
-                 "print the module to stderr after this pass (import, rt-functionalize, ...)")
+  app.add_option(
+         "--dump-after", arguments.options.dumpAfter,
+         "print the module to stderr after this pass (import, rt-functionalize, ...)")
       ->type_name("PASS");
-  app.add_option("--threads", arguments.options.threads, "compile with so many threads; 0: all cores")
+  app.add_option("--threads", arguments.options.threads,
+                 "compile with so many threads; 0: all cores")
       ->capture_default_str();
   app.add_flag("--cross-check", arguments.options.crossCheck,
                "warn where a layout differs from what the exporter recorded");
   app.add_flag("--json", arguments.json, "print the report as JSON");
   app.add_flag("-q,--quiet", arguments.quiet, "print no progress and no report");
   app.set_version_flag("--version",
-                       std::string("rtorch-compile " RTORCH_VERSION "\nLLVM ") + compiler::llvmDescription());
-  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, diagnostics to stderr.");
+                       std::string("rtorch-compile " RTORCH_VERSION "\nLLVM ") +
+                           compiler::llvmDescription());
+  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, "
+             "diagnostics to stderr.");
 }
 
-/// Text goes to stdout if no file is named: through a temporary file, so that nothing is
-/// printed on failure.
+/// Text goes to stdout if no file is named: through a temporary file, so that nothing
+/// is printed on failure.
 int printText(const std::filesystem::path &file) {
   std::ifstream stream(file);
   std::cout << stream.rdbuf() << std::flush;
@@ -73,7 +80,8 @@ int run(Arguments &arguments) {
       output = std::filesystem::temp_directory_path() /
                ("rtorch-" + std::to_string(getpid()) + ".txt");
     else
-      output.replace_extension(options.output == compiler::Output::Object ? ".so" : ".rtm");
+      output.replace_extension(options.output == compiler::Output::Object ? ".so"
+                                                                          : ".rtm");
   }
   bool terminal = isatty(STDERR_FILENO) && !arguments.quiet;
   if (terminal)
@@ -82,7 +90,8 @@ int run(Arguments &arguments) {
     };
   compiler::Report report;
   std::string error;
-  bool done = compiler::compileFile(arguments.input, output.string(), options, report, error);
+  bool done =
+      compiler::compileFile(arguments.input, output.string(), options, report, error);
   if (terminal)
     std::fputs("\r\033[K", stderr);
   if (!done) {
@@ -104,7 +113,8 @@ int run(Arguments &arguments) {
 } // namespace
 
 int compileCommand(int argc, char **argv) {
-  CLI::App app("Compiles an exported PyTorch program to a native module.", "rtorch-compile");
+  CLI::App app("Compiles an exported PyTorch program to a native module.",
+               "rtorch-compile");
   Arguments arguments;
   addOptions(app, arguments);
   try {

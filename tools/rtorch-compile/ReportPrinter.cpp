@@ -23,15 +23,18 @@ static std::string bytes(uint64_t count) {
 }
 
 std::string reportText(const compiler::Report &report, const std::string &output) {
-  std::string text = output + ": " + report.model + " for " + report.targetCpu + " (" + report.triple + ")\n";
-  text += "  " + std::to_string(report.ops) + " ops, " + std::to_string(report.launches) + " kernels launched, " +
+  std::string text = output + ": " + report.model + " for " + report.targetCpu + " (" +
+                     report.triple + ")\n";
+  text += "  " + std::to_string(report.ops) + " ops, " +
+          std::to_string(report.launches) + " kernels launched, " +
           std::to_string(report.distinctKernels) + " distinct\n";
   text += "  " + number(report.totalSeconds, "%.2f s:");
   for (const auto &[phase, seconds] : report.seconds)
     text += " " + phase + number(seconds, " %.2f");
-  text += "\n  file " + bytes(report.fileBytes) + ": code " + bytes(report.codeBytes) + ", constants " +
-          bytes(report.constantBytes) + "; arena " + report.arenaBytes + " bytes; peak memory " +
-          bytes(report.peakMemoryBytes) + "\n";
+  text += "\n  file " + bytes(report.fileBytes) + ": code " + bytes(report.codeBytes) +
+          ", constants " + bytes(report.constantBytes) + "; arena " +
+          report.arenaBytes + " bytes; peak memory " + bytes(report.peakMemoryBytes) +
+          "\n";
   for (const std::string &check : report.openChecks)
     text += "  checked at each call: " + check + "\n";
   return text;

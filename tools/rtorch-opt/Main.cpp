@@ -11,10 +11,10 @@
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  registry.insert<rtorch::rt::RtDialect, mlir::func::FuncDialect,
-                  mlir::arith::ArithDialect, mlir::math::MathDialect,
-                  mlir::scf::SCFDialect, mlir::vector::VectorDialect,
-                  mlir::LLVM::LLVMDialect>();
+  registry
+      .insert<rtorch::rt::RtDialect, mlir::func::FuncDialect, mlir::arith::ArithDialect,
+              mlir::math::MathDialect, mlir::scf::SCFDialect,
+              mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
   rtorch::rt::registerRtPasses();
   rtorch::rt::registerPipelines();
   mlir::registerCanonicalizerPass();

@@ -39,16 +39,16 @@ Expr roundUp(const Expr &value, int64_t multiple) {
 
 /// Block sizes, and where the parts of the scratch memory begin, in elements.
 struct Plan {
-  Expr rows;      ///< queries of a tile
-  Expr rowTiles;  ///< of one (batch, head)
-  Expr keyBlock;  ///< keys of a block
-  Expr keyBlocks; ///< at least 1
+  Expr rows;        ///< queries of a tile
+  Expr rowTiles;    ///< of one (batch, head)
+  Expr keyBlock;    ///< keys of a block
+  Expr keyBlocks;   ///< at least 1
   Expr scoreStride; ///< between rows of S
 
-  Expr q, k, v;        ///< packed operands
+  Expr q, k, v;         ///< packed operands
   Expr scores, weights; ///< S and packed P of one panel
-  Expr output;         ///< [panel of columns][row][columns of panel]
-  Expr maxima, sums;   ///< of each row
+  Expr output;          ///< [panel of columns][row][columns of panel]
+  Expr maxima, sums;    ///< of each row
   Expr total;
 };
 
@@ -99,9 +99,9 @@ public:
                 {"head", spec.headSize},
                 {"value", spec.valueSize}};
     Expr queries = sizeExpr(spec.queries, "queries");
-    plan_ = makePlan(blocking, queries, sizeExpr(spec.keys, "keys"),
-                     sizeExpr(spec.headSize, "head"),
-                     sizeExpr(spec.valueSize, "value"));
+    plan_ =
+        makePlan(blocking, queries, sizeExpr(spec.keys, "keys"),
+                 sizeExpr(spec.headSize, "head"), sizeExpr(spec.valueSize, "value"));
     rows_ = lower(plan_.rows);
     keyBlock_ = lower(plan_.keyBlock);
     scoreStride_ = lower(plan_.scoreStride);
@@ -238,8 +238,7 @@ private:
   /// Row `i` of the panel that begins at `row`: softmax of the scores, which become a
   /// row of the packed weights.
   void emitRow(Value row, Value i, Value height, const Range &block, Value length) {
-    Value scores =
-        e.address(type_, scratchAt(plan_.scores), e.mul(i, scoreStride_));
+    Value scores = e.address(type_, scratchAt(plan_.scores), e.mul(i, scoreStride_));
     Value query = e.add(row, i);
     Value maximumAt = e.address(type_, scratchAt(plan_.maxima), query);
     Value sumAt = e.address(type_, scratchAt(plan_.sums), query);
@@ -266,8 +265,7 @@ private:
 
   /// The larger one; `y` where x is NaN. A NaN reaches the result by its weight.
   Value larger(Value x, Value y) {
-    Value greater =
-        arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, x, y);
+    Value greater = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, x, y);
     return e.select(greater, x, y);
   }
 
@@ -328,8 +326,8 @@ private:
     for (int64_t lane = 0; lane < tile_.lanes; lane += part) {
       Value k = e.add(column, lane);
       Value inGroup = e.rem(k, e.constant(depthGroup));
-      Value index = e.add(e.add(e.mul(e.sub(k, inGroup), height), inGroup),
-                          e.mul(i, depthGroup));
+      Value index =
+          e.add(e.add(e.mul(e.sub(k, inGroup), height), inGroup), e.mul(i, depthGroup));
       e.store(e.slice(weight, lane, part), e.address(type_, weights, index));
     }
   }
@@ -383,16 +381,16 @@ private:
     Value whole = e.roundDown(spec_.valueSize, tile_.lanes);
     e.loop(queries_.length, [&](Value row) {
       Value sum = e.load(type_, e.address(type_, scratchAt(plan_.sums), row));
-      Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, sum,
-                                         scalar(0));
+      Value none =
+          arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, sum, scalar(0));
       Value inverse = arith::DivFOp::create(e.b, e.loc, scalar(1), sum);
       inverse = spread(e.select(none, scalar(0), inverse));
       auto store = [&](Value column, Value mask) {
         // Columns lie in panels; lanes divide the columns of a panel.
         Value inPanel = e.rem(column, e.constant(tile_.columns()));
         Value at = e.address(type_, outputAt(row, e.sub(column, inPanel)), inPanel);
-        Value values = arith::MulFOp::create(
-            e.b, e.loc, e.load(vector_, at, Value()), inverse);
+        Value values =
+            arith::MulFOp::create(e.b, e.loc, e.load(vector_, at, Value()), inverse);
         spec_.store(e.b, e.loc, batchHead_, e.add(queries_.start, row), column, values,
                     mask);
       };

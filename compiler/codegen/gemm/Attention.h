@@ -15,27 +15,25 @@ using BatchedSource = std::function<MatrixSource(mlir::OpBuilder &, mlir::Locati
 /// Emits what becomes of the scaled scores (row, col .. col + width) before the
 /// softmax: additive masks, selects of -inf, biases. Lanes that `mask` (null: none)
 /// turns off are ignored later and must not access memory.
-using ScoreFn = std::function<mlir::Value(mlir::OpBuilder &, mlir::Location,
-                                          mlir::Value batchHead, mlir::Value row,
-                                          mlir::Value col, mlir::Value scores,
-                                          mlir::Value mask)>;
+using ScoreFn = std::function<mlir::Value(
+    mlir::OpBuilder &, mlir::Location, mlir::Value batchHead, mlir::Value row,
+    mlir::Value col, mlir::Value scores, mlir::Value mask)>;
 
 /// As StoreFn, for the result (row, col .. col + width) of one (batch, head).
-using BatchedStore = std::function<void(mlir::OpBuilder &, mlir::Location,
-                                        mlir::Value batchHead, mlir::Value row,
-                                        mlir::Value col, mlir::Value values,
-                                        mlir::Value mask)>;
+using BatchedStore = std::function<void(
+    mlir::OpBuilder &, mlir::Location, mlir::Value batchHead, mlir::Value row,
+    mlir::Value col, mlir::Value values, mlir::Value mask)>;
 
 /// Attention of `queries` rows over `keys` rows, for each (batch, head). Numbers are as
 /// in PyTorch: a row whose scores are all -inf gives 0, a NaN or +inf among the scores
 /// gives NaN.
 struct AttentionSpec {
-  mlir::Type elementType; ///< f32 or f64
+  mlir::Type elementType;                         ///< f32 or f64
   mlir::Value queries, keys, headSize, valueSize; ///< i64, constants where static
   mlir::Value scale;                              ///< scalar of the element type
-  BatchedSource q; ///< [queries, headSize]
-  BatchedSource k; ///< [keys, headSize]
-  BatchedSource v; ///< [keys, valueSize]
+  BatchedSource q;                                ///< [queries, headSize]
+  BatchedSource k;                                ///< [keys, headSize]
+  BatchedSource v;                                ///< [keys, valueSize]
   /// Query i sees the keys 0 .. i only.
   bool causal = false;
   ScoreFn score; ///< may be empty
@@ -49,7 +47,8 @@ struct AttentionBlocking {
   int64_t maxRows = 0; ///< queries of a grid tile
   int64_t maxKeys = 0; ///< of a block; longer sequences take the softmax online
 
-  friend bool operator==(const AttentionBlocking &, const AttentionBlocking &) = default;
+  friend bool operator==(const AttentionBlocking &,
+                         const AttentionBlocking &) = default;
 };
 
 AttentionBlocking chooseAttentionBlocking(const codegen::Target &target,

@@ -29,12 +29,20 @@ Value Emitter::mul(Value x, Value y) {
   return b.createOrFold<arith::MulIOp>(loc, x, y);
 }
 
+// Operands are not negative, so both kinds of division give the same. By a constant,
+// the unsigned one is a shift or a multiplication. By a variable, the signed one, for
+// LLVM's loop strength reduction looks through unsigned division and repeats it in
+// inner loops (a product of 128x768x768 took 18 % longer).
 Value Emitter::div(Value x, Value y) {
-  return b.createOrFold<arith::DivUIOp>(loc, x, y);
+  if (constantOf(y))
+    return b.createOrFold<arith::DivUIOp>(loc, x, y);
+  return b.createOrFold<arith::DivSIOp>(loc, x, y);
 }
 
 Value Emitter::rem(Value x, Value y) {
-  return b.createOrFold<arith::RemUIOp>(loc, x, y);
+  if (constantOf(y))
+    return b.createOrFold<arith::RemUIOp>(loc, x, y);
+  return b.createOrFold<arith::RemSIOp>(loc, x, y);
 }
 
 Value Emitter::min(Value x, Value y) {

@@ -84,7 +84,8 @@ private:
     return e.address(type_, scratch_, lower(element));
   }
 
-  /// The `index`-th block of `size` of `total`; of known length where `size` divides it.
+  /// The `index`-th block of `size` of `total`; of known length where `size` divides
+  /// it.
   Range range(Value index, const Expr &sizeExpression, Value size, Value total) {
     Value start = e.mul(index, size);
     std::optional<int64_t> fixed = sizeExpression.constant(), all = constantOf(total);
@@ -103,8 +104,8 @@ private:
                 scratchAt(plan_.packedB));
     if (blocking_.maxRows == blocking_.maxBlockRows)
       return emitRowBlock({e.constant(0), tileRows_.length});
-    Value blocks = e.div(e.add(tileRows_.length, e.sub(blockRows_, e.constant(1))),
-                         blockRows_);
+    Value blocks =
+        e.div(e.add(tileRows_.length, e.sub(blockRows_, e.constant(1))), blockRows_);
     e.loop(blocks, [&](Value index) {
       emitRowBlock(range(index, shape_.blockRows, blockRows_, tileRows_.length));
     });

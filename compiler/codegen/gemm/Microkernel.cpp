@@ -11,8 +11,8 @@ namespace rtorch::gemm {
 
 RowPanels RowPanels::of(Emitter &e, Value rows, int64_t maxHeight) {
   // At least 1, so that no division by 0 happens where there are no rows.
-  Value count = e.max(e.div(e.add(rows, maxHeight - 1), e.constant(maxHeight)),
-                      e.constant(1));
+  Value count =
+      e.max(e.div(e.add(rows, maxHeight - 1), e.constant(maxHeight)), e.constant(1));
   return {count, e.div(rows, count), e.rem(rows, count)};
 }
 
@@ -187,16 +187,14 @@ func::FuncOp getMicrokernel(Emitter &e, ModuleOp module, Type elementType,
 void emitSwitch(Emitter &e, ModuleOp module, Type elementType, const RegisterTile &tile,
                 ArrayRef<int64_t> heights, Value height, const TileOperands &operands) {
   if (heights.size() == 1) {
-    func::FuncOp callee =
-        getMicrokernel(e, module, elementType, tile, heights.front());
+    func::FuncOp callee = getMicrokernel(e, module, elementType, tile, heights.front());
     func::CallOp::create(e.b, e.loc, callee, valuesOf(operands));
     return;
   }
   size_t middle = heights.size() / 2;
   auto half = [&](ArrayRef<int64_t> part) {
-    return [&, part] {
-      emitSwitch(e, module, elementType, tile, part, height, operands);
-    };
+    return
+        [&, part] { emitSwitch(e, module, elementType, tile, part, height, operands); };
   };
   e.branch(e.less(height, e.constant(heights[middle])),
            half(heights.take_front(middle)), half(heights.drop_front(middle)));
@@ -227,8 +225,7 @@ void callMicrokernel(Emitter &e, Type elementType, const RegisterTile &tile,
                      const TileOperands &operands) {
   if (heights.empty())
     return;
-  auto module =
-      e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  auto module = e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   if (heights.size() <= 4)
     return emitSwitch(e, module, elementType, tile, heights, height, operands);
   func::FuncOp dispatcher = getDispatcher(e, module, elementType, tile, heights);

@@ -34,12 +34,11 @@ struct LeftPanel {
       e.loop(e.constant(0), whole, width, [&](Value k) {
         Value vector = loadRow(i, k, width, Value());
         for (int64_t part = 0; part < width; part += depthGroup)
-          e.store(e.slice(vector, part, depthGroup),
-                  groupAddress(i, e.add(k, part)));
+          e.store(e.slice(vector, part, depthGroup), groupAddress(i, e.add(k, part)));
       });
       e.loop(whole, depth.length, depthGroup, [&](Value k) {
-        Value mask = wholeGroups ? Value()
-                                 : e.laneMask(depthGroup, e.sub(depth.length, k));
+        Value mask =
+            wholeGroups ? Value() : e.laneMask(depthGroup, e.sub(depth.length, k));
         e.store(loadRow(i, k, depthGroup, mask), groupAddress(i, k));
       });
     });
@@ -64,9 +63,9 @@ struct LeftPanel {
         Value count = rows;
         if (partial)
           count = e.select(e.less(column, depth.length), rows, e.constant(0));
-        columns.push_back(source.alongColumn(
-            e.b, e.loc, e.add(row, i), e.add(depth.start, column), width,
-            e.laneMask(width, count)));
+        columns.push_back(source.alongColumn(e.b, e.loc, e.add(row, i),
+                                             e.add(depth.start, column), width,
+                                             e.laneMask(width, count)));
       }
       // Rows past the panel's last one land where later stores go.
       e.store(interleave(interleave(columns[0], columns[2]),
@@ -161,8 +160,7 @@ struct RightPanels {
     for (int64_t i = 0; i < tile.lanes; ++i) {
       Value index = e.min(e.add(e.add(column, part), i), last);
       rows.push_back(source.alongColumn(e.b, e.loc, e.add(depth.start, k),
-                                        e.add(columns.start, index), tile.lanes,
-                                        mask));
+                                        e.add(columns.start, index), tile.lanes, mask));
     }
     rows = transposeSquare(e, rows);
     Value to = e.address(type, rowAddress(column, k), part);

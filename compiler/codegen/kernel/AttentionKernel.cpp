@@ -14,7 +14,8 @@ namespace {
 
 class AttentionKernel {
 public:
-  AttentionKernel(KernelState &state, rt::AttentionOp op, gemm::AttentionBlocking blocking)
+  AttentionKernel(KernelState &state, rt::AttentionOp op,
+                  gemm::AttentionBlocking blocking)
       : state_(state), op_(op), blocking_(blocking), query_(tensorType(op.getQuery())) {
     Dims sizes = query_.getSizes();
     leading_.assign(sizes.begin(), sizes.end() - 2);
@@ -23,7 +24,8 @@ public:
   KernelInfo info() const {
     KernelInfo info;
     info.grid = gemm::attentionGridSize(blocking_, layout::numel(leading_), queries());
-    info.scratchBytes = gemm::attentionScratchBytes(blocking_, queries(), keys(), headSize(), valueSize());
+    info.scratchBytes = gemm::attentionScratchBytes(blocking_, queries(), keys(),
+                                                    headSize(), valueSize());
     return info;
   }
 
@@ -40,10 +42,14 @@ public:
     spec.k = source(op_.getKey(), op_.getGrouped());
     spec.v = source(op_.getValue(), op_.getGrouped());
     if (op_.getMask())
-      spec.score = [this](OpBuilder &b, Location loc, Value batchHead, Value row, Value col, Value scores,
-                          Value mask) { return addMask(b, loc, batchHead, row, col, scores, mask); };
-    spec.store = [this](OpBuilder &b, Location loc, Value batchHead, Value row, Value col, Value values,
-                        Value mask) { store(b, loc, batchHead, row, col, values, mask); };
+      spec.score = [this](OpBuilder &b, Location loc, Value batchHead, Value row,
+                          Value col, Value scores, Value mask) {
+        return addMask(b, loc, batchHead, row, col, scores, mask);
+      };
+    spec.store = [this](OpBuilder &b, Location loc, Value batchHead, Value row,
+                        Value col, Value values, Value mask) {
+      store(b, loc, batchHead, row, col, values, mask);
+    };
     gemm::emitAttentionTile(builder, e.loc, spec, blocking_, tile, scratch);
   }
 
@@ -51,8 +57,12 @@ private:
   Expr queries() const { return query_.getSize(query_.getRank() - 2); }
   Expr headSize() const { return query_.getSize(query_.getRank() - 1); }
   Expr keys() const { return tensorType(op_.getKey()).getSize(query_.getRank() - 2); }
-  Expr valueSize() const { return tensorType(op_.getValue()).getSize(query_.getRank() - 1); }
-  Value lower(gemm::Emitter &e, const Expr &expr) const { return e.lower(expr, state_.symbols); }
+  Expr valueSize() const {
+    return tensorType(op_.getValue()).getSize(query_.getRank() - 1);
+  }
+  Value lower(gemm::Emitter &e, const Expr &expr) const {
+    return e.lower(expr, state_.symbols);
+  }
 
   /// The leading indices of the result for (batch, head) number `batchHead`.
   Indices leadingIndices(gemm::Emitter &e, Value batchHead) const {
@@ -67,7 +77,8 @@ private:
   }
 
   /// The same for an operand that broadcasts, or whose heads serve several queries'.
-  Indices operandIndices(gemm::Emitter &e, TensorType operand, const Indices &result, bool grouped) const {
+  Indices operandIndices(gemm::Emitter &e, TensorType operand, const Indices &result,
+                         bool grouped) const {
     Indices indices;
     size_t count = operand.getRank() - 2;
     for (size_t i = 0; i < count; ++i) {
@@ -93,25 +104,29 @@ private:
       Dims strides = type.getStrides();
       matrix.rowContiguous = strides.back().isConstant(1);
       matrix.columnContiguous = strides[strides.size() - 2].isConstant(1);
-      auto load = [this, operand, leading](OpBuilder &b, Location loc, Value row, Value col, int64_t width,
-                                           Value mask, bool alongRow) {
+      auto load = [this, operand, leading](OpBuilder &b, Location loc, Value row,
+                                           Value col, int64_t width, Value mask,
+                                           bool alongRow) {
         Evaluator values(state_, b, loc, width, mask);
         Indices at = leading;
         at.push_back(Index{row, alongRow ? 0 : 1, {}});
         at.push_back(Index{col, alongRow ? 1 : 0, {}});
         return values.filledAt(operand, at);
       };
-      matrix.alongRow = [load](OpBuilder &b, Location loc, Value row, Value col, int64_t width, Value mask) {
+      matrix.alongRow = [load](OpBuilder &b, Location loc, Value row, Value col,
+                               int64_t width, Value mask) {
         return load(b, loc, row, col, width, mask, true);
       };
-      matrix.alongColumn = [load](OpBuilder &b, Location loc, Value row, Value col, int64_t width, Value mask) {
+      matrix.alongColumn = [load](OpBuilder &b, Location loc, Value row, Value col,
+                                  int64_t width, Value mask) {
         return load(b, loc, row, col, width, mask, false);
       };
       return matrix;
     };
   }
 
-  Value addMask(OpBuilder &b, Location loc, Value batchHead, Value row, Value col, Value scores, Value mask) {
+  Value addMask(OpBuilder &b, Location loc, Value batchHead, Value row, Value col,
+                Value scores, Value mask) {
     int64_t width = cast<VectorType>(scores.getType()).getNumElements();
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
@@ -122,8 +137,9 @@ private:
     full.push_back(Index{col, 1, {}});
     Indices at;
     for (int64_t dim = 0; dim < type.getRank(); ++dim)
-      at.push_back(type.getSize(dim).isConstant(1) ? Index{e.constant(0)}
-                                                   : full[full.size() - type.getRank() + dim]);
+      at.push_back(type.getSize(dim).isConstant(1)
+                       ? Index{e.constant(0)}
+                       : full[full.size() - type.getRank() + dim]);
     Value value = values.filledAt(op_.getMask(), at);
     FormulaBuilder f(b, loc);
     if (type.getElementType().isInteger(1))
@@ -131,13 +147,15 @@ private:
     return f.add(scores, value);
   }
 
-  void store(OpBuilder &b, Location loc, Value batchHead, Value row, Value col, Value result, Value mask) {
+  void store(OpBuilder &b, Location loc, Value batchHead, Value row, Value col,
+             Value result, Value mask) {
     int64_t width = cast<VectorType>(result.getType()).getNumElements();
     Evaluator values(state_, b, loc, width, mask);
     Indices at = leadingIndices(values.emitter(), batchHead);
     at.push_back(Index{row});
     at.push_back(Index{col, 1, {}});
-    values.bind(op_.getResult(), [result](Evaluator &, ArrayRef<Index>) { return result; });
+    values.bind(op_.getResult(),
+                [result](Evaluator &, ArrayRef<Index>) { return result; });
     values.storeResults(at);
   }
 
@@ -150,17 +168,18 @@ private:
 
 } // namespace
 
-KernelInfo emitAttentionKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
-                               const Target &target) {
+KernelInfo emitAttentionKernel(OpBuilder &builder, rt::KernelOp kernel,
+                               StringRef symbol, const Target &target) {
   auto op = *kernel.getBlock().getOps<rt::AttentionOp>().begin();
   int64_t bytes = tensorType(op.getResult()).getElementBytes();
   KernelState state;
   state.kernel = kernel;
   AttentionKernel attention(state, op, gemm::chooseAttentionBlocking(target, bytes));
   KernelInfo info = attention.info();
-  emitKernelFunction(builder, symbol, state, [&](OpBuilder &b, Value tile, Value scratch) {
-    attention.emitTile(b, tile, scratch);
-  });
+  emitKernelFunction(builder, symbol, state,
+                     [&](OpBuilder &b, Value tile, Value scratch) {
+                       attention.emitTile(b, tile, scratch);
+                     });
   info.sites = std::move(state.sites);
   return info;
 }

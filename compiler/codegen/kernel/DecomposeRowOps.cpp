@@ -24,16 +24,20 @@ struct RowBuilder {
     return TensorType::get(b.getContext(), sizes, full.getElementType());
   }
   template <typename Op> Value reduce(Value x) {
-    return Op::create(b, loc, reduced(), x, b.getDenseI64ArrayAttr(dims), b.getBoolAttr(true));
+    return Op::create(b, loc, reduced(), x, b.getDenseI64ArrayAttr(dims),
+                      b.getBoolAttr(true));
   }
   template <typename Op, typename... Args> Value map(Value first, Args... rest) {
     TensorType type = tensorType(first).withRowMajorLayout();
     return Op::create(b, loc, type, first, rest...);
   }
   Value scalar(Attribute value) {
-    return rt::FullOp::create(b, loc, TensorType::get(b.getContext(), Dims{}, full.getElementType()), value);
+    return rt::FullOp::create(
+        b, loc, TensorType::get(b.getContext(), Dims{}, full.getElementType()), value);
   }
-  Value scalar(double value) { return scalar(b.getFloatAttr(full.getElementType(), value)); }
+  Value scalar(double value) {
+    return scalar(b.getFloatAttr(full.getElementType(), value));
+  }
   Value count() {
     Expr product = 1;
     for (int64_t dim : dims)
@@ -79,7 +83,8 @@ void decomposeRowOps(rt::KernelOp kernel) {
     RowBuilder row{builder, op.getLoc(), tensorType(op.getResult(0)), {}};
     Value result;
     if (auto norm = dyn_cast<rt::LayerNormOp>(op)) {
-      for (int64_t dim = row.full.getRank() - norm.getNormalizedDims(); dim < row.full.getRank(); ++dim)
+      for (int64_t dim = row.full.getRank() - norm.getNormalizedDims();
+           dim < row.full.getRank(); ++dim)
         row.dims.push_back(dim);
       result = layerNorm(row, norm);
     } else {

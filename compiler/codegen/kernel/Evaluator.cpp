@@ -40,15 +40,19 @@ Value Evaluator::materialize(const Index &index) {
 
 Index Evaluator::addTo(const Index &index, Value offset) {
   if (index.lanes)
-    return {{}, 0, arith::AddIOp::create(e_.b, e_.loc, index.lanes,
-                                         e_.broadcast(width_, offset))};
+    return {
+        {},
+        0,
+        arith::AddIOp::create(e_.b, e_.loc, index.lanes, e_.broadcast(width_, offset))};
   return {e_.add(index.base, offset), index.laneStep, {}};
 }
 
 Index Evaluator::scale(const Index &index, int64_t factor) {
   if (index.lanes)
-    return {{}, 0, arith::MulIOp::create(e_.b, e_.loc, index.lanes,
-                                         e_.broadcast(width_, e_.constant(factor)))};
+    return {{},
+            0,
+            arith::MulIOp::create(e_.b, e_.loc, index.lanes,
+                                  e_.broadcast(width_, e_.constant(factor)))};
   return {e_.mul(index.base, factor), index.laneStep * factor, {}};
 }
 
@@ -90,7 +94,8 @@ Index Evaluator::linearize(TensorType type, ArrayRef<Index> indices) {
 Value Evaluator::broadcast(Value x) {
   if (width_ == 1 || isa<VectorType>(x.getType()))
     return x;
-  return vector::BroadcastOp::create(e_.b, e_.loc, VectorType::get(width_, x.getType()), x);
+  return vector::BroadcastOp::create(e_.b, e_.loc, VectorType::get(width_, x.getType()),
+                                     x);
 }
 
 //===----------------------------------------------------------------------===//
@@ -134,7 +139,8 @@ Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
   Value zero = e_.zero(vectorType);
   Value gathered = LLVM::masked_gather::create(
       e_.b, e_.loc, vectorType, addresses, mask_ ? mask_ : fullMask(e_, width_),
-      ValueRange{zero}, e_.b.getI32IntegerAttr((element.getIntOrFloatBitWidth() + 7) / 8));
+      ValueRange{zero},
+      e_.b.getI32IntegerAttr((element.getIntOrFloatBitWidth() + 7) / 8));
   return fromMemory(e_, gathered, type.getElementType());
 }
 
@@ -175,7 +181,8 @@ Value Evaluator::filledAt(Value value, ArrayRef<Index> indices) {
   Value result = at(value, indices);
   auto type = VectorType::get(width_, FormulaBuilder::elementOf(result.getType()));
   bool isVector = isa<VectorType>(result.getType());
-  Value vector = isVector ? result : vector::BroadcastOp::create(e_.b, e_.loc, type, result);
+  Value vector =
+      isVector ? result : vector::BroadcastOp::create(e_.b, e_.loc, type, result);
   // Masked loads give 0 by themselves, formulas of them need not.
   if (mask_ && !(isVector && isa<BlockArgument>(value)))
     vector = arith::SelectOp::create(e_.b, e_.loc, mask_, vector, e_.zero(type));
@@ -185,7 +192,8 @@ Value Evaluator::filledAt(Value value, ArrayRef<Index> indices) {
 void Evaluator::storeResults(ArrayRef<Index> indices) {
   size_t inputs = state_.kernel.getBlock().getNumArguments();
   for (auto [i, value] : llvm::enumerate(state_.kernel.getYield().getOperands()))
-    store(vectorAt(value, indices), tensorType(value), state_.buffers[inputs + i], indices);
+    store(vectorAt(value, indices), tensorType(value), state_.buffers[inputs + i],
+          indices);
 }
 
 Value Evaluator::at(Value value, ArrayRef<Index> indices) {
@@ -308,7 +316,8 @@ void Evaluator::raiseIf(Value condition, StringRef message, Location loc) {
     condition = arith::AndIOp::create(e_.b, e_.loc, condition, mask_);
   }
   if (isa<VectorType>(condition.getType()))
-    condition = vector::ReductionOp::create(e_.b, e_.loc, vector::CombiningKind::OR, condition);
+    condition =
+        vector::ReductionOp::create(e_.b, e_.loc, vector::CombiningKind::OR, condition);
   e_.branch(condition, [&] {
     Value code = arith::ConstantOp::create(e_.b, e_.loc, e_.b.getI32IntegerAttr(site));
     e_.store(code, state_.error);
@@ -316,7 +325,8 @@ void Evaluator::raiseIf(Value condition, StringRef message, Location loc) {
 }
 
 Value Evaluator::indexSelect(rt::IndexSelectOp op, ArrayRef<Index> indices) {
-  TensorType source = tensorType(op.getSource()), indexType = tensorType(op.getIndices());
+  TensorType source = tensorType(op.getSource()),
+             indexType = tensorType(op.getIndices());
   int64_t dim = op.getDim(), rank = indexType.getRank();
   Value index = at(op.getIndices(), indices.slice(dim, rank));
   FormulaBuilder f(e_.b, e_.loc);
@@ -333,23 +343,28 @@ Value Evaluator::indexSelect(rt::IndexSelectOp op, ArrayRef<Index> indices) {
   Indices mapped(indices.take_front(dim));
   mapped.push_back(isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe});
   mapped.append(indices.begin() + dim + rank, indices.end());
-  Value isEmpty = f.compare(FormulaBuilder::Eq, lower(source.getSize(dim)), e_.constant(0));
+  Value isEmpty =
+      f.compare(FormulaBuilder::Eq, lower(source.getSize(dim)), e_.constant(0));
   if (source.getSize(dim).isConstant() && !source.getSize(dim).isConstant(0))
     return at(op.getSource(), mapped);
   Value notEmpty = f.bitNot(isEmpty);
-  return where(notEmpty, source.getElementType(), [&] { return at(op.getSource(), mapped); });
+  return where(notEmpty, source.getElementType(),
+               [&] { return at(op.getSource(), mapped); });
 }
 
 Value Evaluator::where(Value condition, Type elementType, function_ref<Value()> body) {
   if (isa<VectorType>(condition.getType())) {
     Value outer = mask_;
-    mask_ = outer ? Value(arith::AndIOp::create(e_.b, e_.loc, outer, condition)) : condition;
+    mask_ = outer ? Value(arith::AndIOp::create(e_.b, e_.loc, outer, condition))
+                  : condition;
     Value result = broadcast(body());
     mask_ = outer;
-    return arith::SelectOp::create(e_.b, e_.loc, condition, result, e_.zero(result.getType()));
+    return arith::SelectOp::create(e_.b, e_.loc, condition, result,
+                                   e_.zero(result.getType()));
   }
   auto type = width_ == 1 ? elementType : Type(VectorType::get(width_, elementType));
-  auto branch = scf::IfOp::create(e_.b, e_.loc, TypeRange{type}, condition, /*withElse=*/true);
+  auto branch =
+      scf::IfOp::create(e_.b, e_.loc, TypeRange{type}, condition, /*withElse=*/true);
   OpBuilder::InsertionGuard guard(e_.b);
   e_.b.setInsertionPointToStart(&branch.getThenRegion().front());
   scf::YieldOp::create(e_.b, e_.loc, broadcast(body()));

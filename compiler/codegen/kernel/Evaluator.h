@@ -16,8 +16,9 @@
 
 namespace rtorch::codegen {
 
-/// The index of one dim for all lanes of a vector: `base + laneStep * lane`, or an index
-/// of its own for each lane (`lanes`, vector<width x i64>), where indices are data.
+/// The index of one dim for all lanes of a vector: `base + laneStep * lane`, or an
+/// index of its own for each lane (`lanes`, vector<width x i64>), where indices are
+/// data.
 struct Index {
   mlir::Value base;
   int64_t laneStep = 0;
@@ -59,8 +60,8 @@ public:
   /// The same as a vector in any case (a scalar if width is 1).
   mlir::Value vectorAt(mlir::Value value, llvm::ArrayRef<Index> indices);
 
-  /// The same as a vector even of one lane, and 0 in the lanes that are turned off: what
-  /// the contraction emitters ask of their operands.
+  /// The same as a vector even of one lane, and 0 in the lanes that are turned off:
+  /// what the contraction emitters ask of their operands.
   mlir::Value filledAt(mlir::Value value, llvm::ArrayRef<Index> indices);
 
   /// Makes `value` known: `at` returns what `read` gives instead of computing it.
@@ -73,7 +74,8 @@ public:
   /// Stores elements of a buffer whose type is `type`.
   void store(mlir::Value vector, rt::TensorType type, mlir::Value buffer,
              llvm::ArrayRef<Index> indices);
-  mlir::Value load(rt::TensorType type, mlir::Value buffer, llvm::ArrayRef<Index> indices);
+  mlir::Value load(rt::TensorType type, mlir::Value buffer,
+                   llvm::ArrayRef<Index> indices);
   /// Stores everything that the kernel yields at one index of the result.
   void storeResults(llvm::ArrayRef<Index> indices);
 

@@ -17,10 +17,10 @@ namespace {
 struct Contraction {
   Operation *op = nullptr;
   Value lhs, rhs, bias;
-  bool packed = false;         ///< rhs is packed ahead
-  bool rhsTransposed = false;  ///< rhs is [n, k]
-  Dims batch;                  ///< leading dims of the result that are looped over
-  Dims rowDims;                ///< dims that make up the rows
+  bool packed = false;        ///< rhs is packed ahead
+  bool rhsTransposed = false; ///< rhs is [n, k]
+  Dims batch;                 ///< leading dims of the result that are looped over
+  Dims rowDims;               ///< dims that make up the rows
   Expr m, n, k;
 
   static Contraction of(rt::KernelOp kernel);
@@ -31,10 +31,12 @@ Contraction Contraction::of(rt::KernelOp kernel) {
   for (Operation &op : kernel.getBlock()) {
     TensorType result;
     if (auto linear = dyn_cast<rt::LinearOp>(op)) {
-      c.op = &op, c.lhs = linear.getX(), c.rhs = linear.getWeight(), c.bias = linear.getBias();
+      c.op = &op, c.lhs = linear.getX(), c.rhs = linear.getWeight(),
+      c.bias = linear.getBias();
       c.rhsTransposed = true;
     } else if (auto linear = dyn_cast<rt::PackedLinearOp>(op)) {
-      c.op = &op, c.lhs = linear.getX(), c.rhs = linear.getPacked(), c.bias = linear.getBias();
+      c.op = &op, c.lhs = linear.getX(), c.rhs = linear.getPacked(),
+      c.bias = linear.getBias();
       c.packed = true;
     } else if (auto matmul = dyn_cast<rt::MatmulOp>(op)) {
       c.op = &op, c.lhs = matmul.getLhs(), c.rhs = matmul.getRhs();
@@ -66,7 +68,8 @@ public:
     spec.m = lower(e, c_.m), spec.n = lower(e, c_.n), spec.k = lower(e, c_.k);
     spec.a = left();
     if (c_.packed)
-      spec.b = gemm::PackedB{state_.buffers[cast<BlockArgument>(c_.rhs).getArgNumber()]};
+      spec.b =
+          gemm::PackedB{state_.buffers[cast<BlockArgument>(c_.rhs).getArgNumber()]};
     else
       spec.b = right();
     spec.store = [this](OpBuilder &b, Location loc, Value row, Value col, Value sums,
@@ -76,7 +79,9 @@ public:
   }
 
 private:
-  Value lower(gemm::Emitter &e, const Expr &expr) { return e.lower(expr, state_.symbols); }
+  Value lower(gemm::Emitter &e, const Expr &expr) {
+    return e.lower(expr, state_.symbols);
+  }
 
   /// Indices of `linear` in dims of sizes `dims`, row-major.
   Indices split(gemm::Emitter &e, const Dims &dims, Value linear) {
@@ -96,14 +101,15 @@ private:
     size_t leading = operand.getRank() - 2;
     for (size_t i = 0; i < leading; ++i) {
       bool one = operand.getSize(i).isConstant(1);
-      result.push_back(one ? Index{e.constant(0)} : batch_[batch_.size() - leading + i]);
+      result.push_back(one ? Index{e.constant(0)}
+                           : batch_[batch_.size() - leading + i]);
     }
     return result;
   }
 
   /// Element (row, col) of the left operand, lanes along either.
-  Value loadLeft(OpBuilder &b, Location loc, Value row, Value col, int64_t width, Value mask,
-                 bool alongRow) {
+  Value loadLeft(OpBuilder &b, Location loc, Value row, Value col, int64_t width,
+                 Value mask, bool alongRow) {
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
     Indices at = isBatched() ? batchOf(e, tensorType(c_.lhs)) : Indices();
@@ -114,8 +120,8 @@ private:
     return values.filledAt(c_.lhs, at);
   }
 
-  Value loadRight(OpBuilder &b, Location loc, Value row, Value col, int64_t width, Value mask,
-                  bool alongRow) {
+  Value loadRight(OpBuilder &b, Location loc, Value row, Value col, int64_t width,
+                  Value mask, bool alongRow) {
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
     Indices at = isBatched() ? batchOf(e, tensorType(c_.rhs)) : Indices();
@@ -139,24 +145,34 @@ private:
     gemm::MatrixSource source;
     int64_t rank = tensorType(c_.lhs).getRank();
     source.rowContiguous = isContiguousIn(c_.lhs, rank - 1);
-    source.columnContiguous = c_.rowDims.size() == 1 && isContiguousIn(c_.lhs, rank - 2);
-    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col, int64_t width,
-                             Value mask) { return loadLeft(b, loc, row, col, width, mask, true); };
-    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col, int64_t width,
-                                Value mask) { return loadLeft(b, loc, row, col, width, mask, false); };
+    source.columnContiguous =
+        c_.rowDims.size() == 1 && isContiguousIn(c_.lhs, rank - 2);
+    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col,
+                             int64_t width, Value mask) {
+      return loadLeft(b, loc, row, col, width, mask, true);
+    };
+    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col,
+                                int64_t width, Value mask) {
+      return loadLeft(b, loc, row, col, width, mask, false);
+    };
     return source;
   }
 
   gemm::MatrixSource right() {
     gemm::MatrixSource source;
     int64_t rank = tensorType(c_.rhs).getRank();
-    int64_t k = rank - (c_.rhsTransposed ? 1 : 2), n = rank - (c_.rhsTransposed ? 2 : 1);
+    int64_t k = rank - (c_.rhsTransposed ? 1 : 2),
+            n = rank - (c_.rhsTransposed ? 2 : 1);
     source.rowContiguous = isContiguousIn(c_.rhs, n);
     source.columnContiguous = isContiguousIn(c_.rhs, k);
-    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col, int64_t width,
-                             Value mask) { return loadRight(b, loc, row, col, width, mask, true); };
-    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col, int64_t width,
-                                Value mask) { return loadRight(b, loc, row, col, width, mask, false); };
+    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col,
+                             int64_t width, Value mask) {
+      return loadRight(b, loc, row, col, width, mask, true);
+    };
+    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col,
+                                int64_t width, Value mask) {
+      return loadRight(b, loc, row, col, width, mask, false);
+    };
     return source;
   }
 
@@ -168,12 +184,13 @@ private:
     Indices at(batch_);
     at.append(split(e, c_.rowDims, row));
     at.push_back(Index{col, 1, {}});
-    values.bind(c_.op->getResult(0), [this, sums](Evaluator &values, ArrayRef<Index> indices) {
-      if (!c_.bias)
-        return sums;
-      FormulaBuilder f(values.emitter().b, values.emitter().loc);
-      return f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
-    });
+    values.bind(c_.op->getResult(0),
+                [this, sums](Evaluator &values, ArrayRef<Index> indices) {
+                  if (!c_.bias)
+                    return sums;
+                  FormulaBuilder f(values.emitter().b, values.emitter().loc);
+                  return f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
+                });
     values.storeResults(at);
   }
 
@@ -193,9 +210,10 @@ KernelInfo emitGemmKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef sym
   KernelState state;
   state.kernel = kernel;
   GemmKernel gemmKernel(state, c, blocking);
-  emitKernelFunction(builder, symbol, state, [&](OpBuilder &b, Value tile, Value scratch) {
-    gemmKernel.emitTile(b, tile, scratch);
-  });
+  emitKernelFunction(builder, symbol, state,
+                     [&](OpBuilder &b, Value tile, Value scratch) {
+                       gemmKernel.emitTile(b, tile, scratch);
+                     });
   KernelInfo info;
   info.grid = gemm::gridSize(blocking, c.m, c.n, c.k) * layout::numel(c.batch);
   info.scratchBytes = gemm::scratchBytes(blocking, c.m, c.n, c.k);

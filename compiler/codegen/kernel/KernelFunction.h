@@ -19,12 +19,13 @@ struct KernelInfo {
 /// the builder's insertion point; `tile` emits the work of one grid tile.
 void emitKernelFunction(
     mlir::OpBuilder &builder, llvm::StringRef symbol, KernelState &state,
-    llvm::function_ref<void(mlir::OpBuilder &, mlir::Value tile, mlir::Value scratch)> tile);
+    llvm::function_ref<void(mlir::OpBuilder &, mlir::Value tile, mlir::Value scratch)>
+        tile);
 
 /// Emits `kernel` for `target` as a function named `symbol`. Ops such as softmax are
 /// taken apart in place first.
-KernelInfo emitKernel(mlir::OpBuilder &builder, rt::KernelOp kernel, llvm::StringRef symbol,
-                      const Target &target);
+KernelInfo emitKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                      llvm::StringRef symbol, const Target &target);
 
 /// Replaces softmax, log_softmax and layer_norm in the kernel's body by reductions and
 /// pointwise ops.

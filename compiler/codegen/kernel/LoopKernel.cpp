@@ -18,7 +18,6 @@ namespace {
 /// spread.
 constexpr int64_t kTileElements = 16384;
 
-
 using Body = llvm::function_ref<void(Evaluator &, const Indices &)>;
 
 class LoopKernel {
@@ -41,7 +40,8 @@ private:
   /// Loops over the lanes [start, end) of the lane dim, a vector at a time.
   void forLanes(gemm::Emitter &e, Value start, Value end,
                 llvm::function_ref<void(Value lane, Value mask)> body);
-  Indices delinearize(gemm::Emitter &e, Indices position, ArrayRef<int64_t> dims, Value linear);
+  Indices delinearize(gemm::Emitter &e, Indices position, ArrayRef<int64_t> dims,
+                      Value linear);
   Evaluator evaluator(gemm::Emitter &e, Value mask);
   Index laneIndex(Value lane) const { return {lane, nest_.width > 1 ? 1 : 0, {}}; }
 
@@ -50,8 +50,8 @@ private:
   SmallVector<Value> reduceRow(gemm::Emitter &e, ArrayRef<Operation *> reductions,
                                const Indices &position, Value mask, size_t stage);
   SmallVector<Value> accumulate(gemm::Emitter &e, ArrayRef<Operation *> reductions,
-                                const Indices &position, Value mask, SmallVector<Value> sums,
-                                size_t stage);
+                                const Indices &position, Value mask,
+                                SmallVector<Value> sums, size_t stage);
   Value combineLanes(gemm::Emitter &e, Operation *reduction, Value lanes);
 
   Value scratchAddress(Evaluator &evaluator, size_t buffer, const Indices &indices);
@@ -83,7 +83,11 @@ Cut cutOf(const LoopNest &nest) {
   if (nest.laneDim >= 0 && !nest.lanesReduced()) {
     Expr chunk = nest.reduced.empty()
                      ? Expr(kTileElements)
-                     : layout::max(floordiv(kTileElements, layout::max(nest.product(nest.reduced), 1) * nest.width), 1) * nest.width;
+                     : layout::max(floordiv(kTileElements,
+                                            layout::max(nest.product(nest.reduced), 1) *
+                                                nest.width),
+                                   1) *
+                           nest.width;
     cut.laneChunk = chunk;
     cut.laneChunks = layout::ceildiv(nest.laneSize(), chunk);
     row = layout::min(nest.laneSize(), chunk) * nest.product(nest.reducedOuter);
@@ -99,7 +103,9 @@ KernelInfo LoopKernel::info() {
   Cut cut = cutOf(nest_);
   KernelInfo info;
   info.grid = layout::ceildiv(cut.rows, cut.rowsPerTile) * cut.laneChunks;
-  Expr buffer = layout::ceildiv(rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) * 64;
+  Expr buffer = layout::ceildiv(
+                    rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) *
+                64;
   info.scratchBytes = buffer * Expr(static_cast<int64_t>(stages_.stored.size()));
   return info;
 }
@@ -121,8 +127,8 @@ void LoopKernel::emitTile(OpBuilder &builder, Value tile, Value scratch) {
 // Rows
 //===----------------------------------------------------------------------===//
 
-Indices LoopKernel::delinearize(gemm::Emitter &e, Indices position, ArrayRef<int64_t> dims,
-                                Value linear) {
+Indices LoopKernel::delinearize(gemm::Emitter &e, Indices position,
+                                ArrayRef<int64_t> dims, Value linear) {
   for (size_t i = dims.size(); i-- > 0;) {
     Value size = e.lower(nest_.sizes[dims[i]], state_.symbols);
     position[dims[i]] = Index{i ? e.rem(linear, size) : linear};
@@ -167,20 +173,25 @@ void LoopKernel::emitRow(gemm::Emitter &e, Value row, Value laneStart, Value lan
   });
 }
 
-void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &position, Value mask) {
+void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &position,
+                           Value mask) {
   ArrayRef<Operation *> reductions = stages_.reductions[stage];
   SmallVector<Value> results = reduceRow(e, reductions, position, mask, stage);
   for (auto [reduction, result] : llvm::zip_equal(reductions, results)) {
     Value known = result;
-    bindings_[reduction->getResult(0)] = [known](Evaluator &, ArrayRef<Index>) { return known; };
+    bindings_[reduction->getResult(0)] = [known](Evaluator &, ArrayRef<Index>) {
+      return known;
+    };
   }
   for (size_t i = 0; i < stages_.stored.size(); ++i)
     if (stages_.stored[i].stage == stage) {
       Value value = stages_.stored[i].value;
-      bindings_[value] = [this, i, value](Evaluator &evaluator, ArrayRef<Index> indices) {
+      bindings_[value] = [this, i, value](Evaluator &evaluator,
+                                          ArrayRef<Index> indices) {
         gemm::Emitter &e = evaluator.emitter();
         Type element = memoryType(tensorType(value).getElementType());
-        Type type = nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
+        Type type =
+            nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
         return e.load(type, scratchAddress(evaluator, i, Indices(indices)));
       };
     }
@@ -188,17 +199,22 @@ void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &positi
 
 /// Element of a row buffer: linear over the reduced dims; where lanes run over rows, a
 /// vector for each.
-Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer, const Indices &indices) {
+Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer,
+                                 const Indices &indices) {
   gemm::Emitter &e = evaluator.emitter();
   Value linear = e.constant(0);
   for (int64_t dim : nest_.reduced)
     linear = e.add(e.mul(linear, evaluator.lower(nest_.sizes[dim])), indices[dim].base);
   if (!nest_.lanesReduced())
     linear = e.mul(linear, nest_.width);
-  Expr stride = layout::ceildiv(rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) * 64;
+  Expr stride = layout::ceildiv(
+                    rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) *
+                64;
   Value start = evaluator.lower(stride * Expr(static_cast<int64_t>(buffer)));
   Value base = e.address(e.b.getI8Type(), scratch_, start);
-  return e.address(memoryType(tensorType(stages_.stored[buffer].value).getElementType()), base, linear);
+  return e.address(
+      memoryType(tensorType(stages_.stored[buffer].value).getElementType()), base,
+      linear);
 }
 
 //===----------------------------------------------------------------------===//
@@ -206,7 +222,8 @@ Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer, const Indi
 //===----------------------------------------------------------------------===//
 
 /// Walks the reduced dims, with vectors along the lane dim if that is reduced.
-SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e, ArrayRef<Operation *> reductions,
+SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
+                                          ArrayRef<Operation *> reductions,
                                           const Indices &position, Value mask,
                                           SmallVector<Value> sums, size_t stage) {
   auto step = [&](const Indices &at, Value laneMask, ValueRange partial) {
@@ -222,7 +239,8 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e, ArrayRef<Operation *
     }
     for (size_t i = 0; i < stages_.stored.size(); ++i)
       if (stages_.stored[i].stage == stage)
-        e.store(values.vectorAt(stages_.stored[i].value, at), scratchAddress(values, i, at), laneMask);
+        e.store(values.vectorAt(stages_.stored[i].value, at),
+                scratchAddress(values, i, at), laneMask);
     return next;
   };
   auto sumLoop = [&](Value start, Value end, int64_t by, ValueRange initial,
@@ -244,15 +262,18 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e, ArrayRef<Operation *
       moved[nest_.laneDim] = laneIndex(lane);
       return moved;
     };
-    SmallVector<Value> result = sumLoop(e.constant(0), whole, nest_.width, partial,
+    SmallVector<Value> result = sumLoop(
+        e.constant(0), whole, nest_.width, partial,
         [&](Value lane, ValueRange inner) { return step(atLane(lane), {}, inner); });
     std::optional<int64_t> constant = nest_.laneSize().constant();
     if (nest_.width == 1 || (constant && *constant % nest_.width == 0))
       return result;
-    auto tail = scf::IfOp::create(e.b, e.loc, ValueRange(result).getTypes(), e.less(whole, size), true);
+    auto tail = scf::IfOp::create(e.b, e.loc, ValueRange(result).getTypes(),
+                                  e.less(whole, size), true);
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPointToStart(&tail.getThenRegion().front());
-    SmallVector<Value> then = step(atLane(whole), e.laneMask(nest_.width, e.sub(size, whole)), result);
+    SmallVector<Value> then =
+        step(atLane(whole), e.laneMask(nest_.width, e.sub(size, whole)), result);
     scf::YieldOp::create(e.b, e.loc, then);
     e.b.setInsertionPointToStart(&tail.getElseRegion().front());
     scf::YieldOp::create(e.b, e.loc, result);
@@ -270,20 +291,25 @@ Value LoopKernel::combineLanes(gemm::Emitter &e, Operation *op, Value lanes) {
   auto reduction = cast<rt::ReductionOpInterface>(op);
   FormulaBuilder f(e.b, e.loc);
   for (int64_t half = nest_.width / 2; half >= 1; half /= 2)
-    lanes = reduction.emitCombine(f, e.slice(lanes, 0, half), e.slice(lanes, half, half));
+    lanes =
+        reduction.emitCombine(f, e.slice(lanes, 0, half), e.slice(lanes, half, half));
   return vector::ExtractOp::create(e.b, e.loc, lanes, ArrayRef<int64_t>{0});
 }
 
-SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e, ArrayRef<Operation *> reductions,
-                                         const Indices &position, Value mask, size_t stage) {
+SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e,
+                                         ArrayRef<Operation *> reductions,
+                                         const Indices &position, Value mask,
+                                         size_t stage) {
   FormulaBuilder f(e.b, e.loc);
   SmallVector<Value> initial;
   for (Operation *op : reductions) {
     Type element = tensorType(op->getOperand(0)).getElementType();
-    Type type = nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
+    Type type =
+        nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
     initial.push_back(cast<rt::ReductionOpInterface>(op).emitInitial(f, type));
   }
-  SmallVector<Value> results = accumulate(e, reductions, position, mask, initial, stage);
+  SmallVector<Value> results =
+      accumulate(e, reductions, position, mask, initial, stage);
   if (nest_.width > 1 && nest_.lanesReduced())
     for (auto [op, result] : llvm::zip_equal(reductions, results))
       result = combineLanes(e, op, result);
@@ -294,7 +320,8 @@ SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e, ArrayRef<Operation *>
 // Results
 //===----------------------------------------------------------------------===//
 
-void LoopKernel::storeOutputs(Evaluator &values, const Indices &indices, bool reducedLevel) {
+void LoopKernel::storeOutputs(Evaluator &values, const Indices &indices,
+                              bool reducedLevel) {
   size_t inputs = state_.kernel.getBlock().getNumArguments();
   for (auto [i, value] : llvm::enumerate(state_.kernel.getYield().getOperands())) {
     TensorType type = tensorType(value);
@@ -313,9 +340,10 @@ void LoopKernel::emitOutputs(gemm::Emitter &e, const Indices &position, Value ma
   bool anyFull = llvm::any_of(state_.kernel.getYield().getOperands(), [&](Value value) {
     return tensorType(value).getSizes() == nest_.sizes;
   });
-  bool anyReduced = llvm::any_of(state_.kernel.getYield().getOperands(), [&](Value value) {
-    return tensorType(value).getSizes() != nest_.sizes;
-  });
+  bool anyReduced =
+      llvm::any_of(state_.kernel.getYield().getOperands(), [&](Value value) {
+        return tensorType(value).getSizes() != nest_.sizes;
+      });
   if (anyReduced) {
     // Lanes that are reduced are gone: one element remains of the row.
     Evaluator values(state_, e.b, e.loc, nest_.lanesReduced() ? 1 : nest_.width, mask);
@@ -355,9 +383,10 @@ KernelInfo emitLoopKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef sym
   state.kernel = kernel;
   LoopKernel loops(state, nest, stages);
   KernelInfo info = loops.info();
-  emitKernelFunction(builder, symbol, state, [&](OpBuilder &b, Value tile, Value scratch) {
-    loops.emitTile(b, tile, scratch);
-  });
+  emitKernelFunction(builder, symbol, state,
+                     [&](OpBuilder &b, Value tile, Value scratch) {
+                       loops.emitTile(b, tile, scratch);
+                     });
   info.sites = std::move(state.sites);
   return info;
 }

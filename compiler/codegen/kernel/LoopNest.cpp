@@ -58,7 +58,8 @@ LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
   for (Operation &op : kernel.getBlock())
     if (auto reduction = dyn_cast<rt::ReductionOpInterface>(op)) {
       nest.sizes = tensorType(op.getOperand(0)).getSizes();
-      nest.reduced.assign(reduction.getReducedDims().begin(), reduction.getReducedDims().end());
+      nest.reduced.assign(reduction.getReducedDims().begin(),
+                          reduction.getReducedDims().end());
       break;
     }
   nest.laneDim = chooseLaneDim(kernel, nest);
@@ -66,7 +67,8 @@ LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
   for (int64_t dim = 0; dim < static_cast<int64_t>(nest.sizes.size()); ++dim) {
     if (dim == nest.laneDim)
       continue;
-    (llvm::is_contained(nest.reduced, dim) ? nest.reducedOuter : nest.outer).push_back(dim);
+    (llvm::is_contained(nest.reduced, dim) ? nest.reducedOuter : nest.outer)
+        .push_back(dim);
   }
   return nest;
 }

@@ -32,7 +32,8 @@ size_t depthOf(Value value, llvm::DenseMap<Operation *, size_t> &depths) {
 }
 
 /// Collects which stages evaluate which values.
-void markUses(Value value, size_t stage, llvm::DenseMap<Value, std::set<size_t>> &uses) {
+void markUses(Value value, size_t stage,
+              llvm::DenseMap<Value, std::set<size_t>> &uses) {
   Operation *op = value.getDefiningOp();
   if (!op || isa<rt::ReductionOpInterface>(op) || !uses[value].insert(stage).second)
     return;

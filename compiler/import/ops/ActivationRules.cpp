@@ -64,10 +64,9 @@ Value leakyRelu(Call &c, Value x) {
 
 /// x > 0 ? scale * x : scale * alpha * (exp(inputScale * x) - 1)
 Value expLinear(Call &c, Value x, double alpha, double scale, double inputScale) {
-  Value scaled =
-      inputScale == 1 ? x : c.binary<rt::MulOp>(x, number(c, x, inputScale));
-  Value negative = c.binary<rt::MulOp>(c.unary<rt::Expm1Op>(scaled),
-                                       number(c, x, alpha * scale));
+  Value scaled = inputScale == 1 ? x : c.binary<rt::MulOp>(x, number(c, x, inputScale));
+  Value negative =
+      c.binary<rt::MulOp>(c.unary<rt::Expm1Op>(scaled), number(c, x, alpha * scale));
   Value positive = scale == 1 ? x : c.binary<rt::MulOp>(x, number(c, x, scale));
   return c.where(c.compare<rt::LeOp>(x, number(c, x, 0)), negative, positive);
 }
@@ -88,7 +87,8 @@ Value celu(Call &c, Value x) {
 }
 
 Value softplus(Call &c, Value x) {
-  double beta = c.real("beta").value_or(1), threshold = c.real("threshold").value_or(20);
+  double beta = c.real("beta").value_or(1),
+         threshold = c.real("threshold").value_or(20);
   Value scaled = c.binary<rt::MulOp>(x, number(c, x, beta));
   Value soft = c.unary<rt::Log1pOp>(c.unary<rt::ExpOp>(scaled));
   soft = c.binary<rt::DivOp>(soft, number(c, x, beta));
@@ -156,14 +156,15 @@ Value prelu(Call &c) {
   if (!x || !weight)
     return {};
   if (rankOf(weight) == 1 && rankOf(x) != 1) {
+    // One a channel, or one for all.
     Dims sizes(rankOf(x), 1);
     if (rankOf(x) > 1)
       sizes[1] = sizeOf(weight, 0);
     weight = c.reshape(weight, sizes);
   }
   Value zero = c.number(0, dtypeOf(x));
-  Value result = c.where(c.compare<rt::GtOp>(x, zero), x,
-                         c.binary<rt::MulOp>(weight, x));
+  Value result =
+      c.where(c.compare<rt::GtOp>(x, zero), x, c.binary<rt::MulOp>(weight, x));
   return result ? c.withStrides(result, layout::preserveStrides(layoutOf(x), c.guards))
                 : result;
 }

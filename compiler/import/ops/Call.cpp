@@ -82,8 +82,7 @@ std::vector<ValueId> referencesOf(const Argument &argument) {
 Value Call::lookup(TensorRef ref) {
   Value value = lookup_(ref.id);
   if (!value)
-    error() << "'" << node.name << "' uses '" << graph.value(ref.id).name
-            << "', which is not computed";
+    error() << "uses '" << graph.value(ref.id).name << "', which is not computed";
   return value;
 }
 
@@ -94,8 +93,8 @@ Value Call::tensor(std::string_view name) {
   if (argument)
     if (std::optional<Scalar> number = scalarOf(graph, *argument))
       return full(*number, number->defaultDtype());
-  error() << "'" << node.name << "' expects a tensor for the argument '"
-          << llvm::StringRef(name) << "', but got "
+  error() << "expects a tensor for the argument '" << llvm::StringRef(name)
+          << "', but got "
           << llvm::StringRef(argument ? argumentKindName(*argument) : "nothing");
   return {};
 }

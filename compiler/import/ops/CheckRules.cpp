@@ -76,9 +76,9 @@ Results assertScalar(Call &c) {
     holds = number->constant().value_or(1) != 0;
   if (holds)
     return std::vector<Value>{};
-  c.error() << "the assertion '" << c.node.name
-            << "' is not a conjunction of relations between sizes that can hold: "
-            << llvm::StringRef(c.string("assert_msg"));
+  c.error()
+      << "the assertion is not a conjunction of relations between sizes that can hold: "
+      << llvm::StringRef(c.string("assert_msg"));
   return mlir::failure();
 }
 
@@ -90,8 +90,8 @@ Results constrainRange(Call &c) {
                          (!high || demand(c, layout::Relation::Le, *size, *high)));
   if (holds)
     return std::vector<Value>{};
-  c.error() << "the size " << size->str() << " cannot lie in the range of '"
-            << c.node.name << "'";
+  c.error() << "the size " << size->str()
+            << " cannot lie in the range that is asked for";
   return mlir::failure();
 }
 
@@ -103,9 +103,8 @@ Results assertMetadata(Call &c) {
   std::optional<ScalarType> dtype = c.dtype("dtype");
   if (!dtype || *dtype == dtypeOf(x))
     return std::vector<Value>{};
-  c.error() << "'" << c.node.name << "' expects dtype "
-            << llvm::StringRef(importer::scalarTypeName(*dtype)) << ", but got "
-            << rt::tensorType(x);
+  c.error() << "expects dtype " << llvm::StringRef(importer::scalarTypeName(*dtype))
+            << ", but got " << rt::tensorType(x);
   return mlir::failure();
 }
 
@@ -113,10 +112,10 @@ Results assertMetadata(Call &c) {
 
 void addCheckRules(RuleTable &table) {
   addMultiRule(table, {"aten._assert_scalar.default"}, assertScalar);
-  addMultiRule(table,
-               {"aten.sym_constrain_range.default",
-                "aten.sym_constrain_range_for_size.default"},
-               constrainRange);
+  addMultiRule(
+      table,
+      {"aten.sym_constrain_range.default", "aten.sym_constrain_range_for_size.default"},
+      constrainRange);
   addMultiRule(table, {"aten._assert_tensor_metadata.default"}, assertMetadata);
 }
 

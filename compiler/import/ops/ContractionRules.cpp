@@ -51,9 +51,11 @@ Value attention(Call &c) {
   Value mask = c.optionalTensor("attn_mask");
   if (!query || !key || !value)
     return {};
-  if (rankOf(query) < 2 || rankOf(value) < 2) {
-    c.error() << "expects a query and value of rank 2 or more, but got "
-              << rt::tensorType(query) << " and " << rt::tensorType(value);
+  if (rankOf(query) < 2 || rankOf(key) != rankOf(query) ||
+      rankOf(value) != rankOf(query)) {
+    c.error() << "expects query, key and value of one rank of 2 or more, but got "
+              << rt::tensorType(query) << ", " << rt::tensorType(key) << " and "
+              << rt::tensorType(value);
     return {};
   }
   std::optional<double> scale = c.real("scale");

@@ -88,15 +88,16 @@ Value contiguous(Call &c) {
 
 /// The value of `src` broadcast to self's sizes in self's dtype (functional copy_).
 Value copy(Call &c) {
-  Value x = c.tensor("self"), source = c.convert(c.tensor("src"), dtypeOf(x));
+  Value x = c.tensor("self"), source = c.tensor("src");
   if (!x || !source)
     return {};
-  return c.withStrides(c.expand(source, sizesOf(x)),
+  return c.withStrides(c.expand(c.convert(source, dtypeOf(x)), sizesOf(x)),
                        layout::preserveStrides(layoutOf(x), c.guards));
 }
 
 Value convertElementType(Call &c) {
-  return c.convert(c.tensor("a"), *c.dtype("dtype"));
+  Value x = c.tensor("a");
+  return x ? c.convert(x, c.dtype("dtype").value_or(dtypeOf(x))) : x;
 }
 
 /// Only the device, layout and dtype that the dialect has.

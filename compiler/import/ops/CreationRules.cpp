@@ -66,9 +66,8 @@ Value fill(Call &c) {
   Value filled = value.tensor
                      ? c.expand(c.convert(value.tensor, dtypeOf(x)), sizesOf(x))
                      : c.full(value.scalar, dtypeOf(x), sizesOf(x));
-  return filled
-             ? c.withStrides(filled, layout::preserveStrides(layoutOf(x), c.guards))
-             : filled;
+  return filled ? c.withStrides(filled, layout::preserveStrides(layoutOf(x), c.guards))
+                : filled;
 }
 
 /// Numbers from `start` to below `end`.
@@ -97,8 +96,7 @@ Value arange(Call &c) {
   Value index = c.iota(size);
   Value steps = c.binary<rt::MulOp>(c.convert(index, ScalarType::Double),
                                     c.number(*s, ScalarType::Double));
-  return c.convert(
-      c.binary<rt::AddOp>(steps, c.number(*a, ScalarType::Double)), dtype);
+  return c.convert(c.binary<rt::AddOp>(steps, c.number(*a, ScalarType::Double)), dtype);
 }
 
 /// column index - row index, [m, n]
@@ -106,11 +104,15 @@ Value columnMinusRow(Call &c, const Expr &m, const Expr &n) {
   return c.binary<rt::SubOp>(c.iota(n), c.view(c.iota(m), {m, 1}));
 }
 
+/// 1 on the diagonal of an [n, m] matrix, else 0.
+Value identity(Call &c, const Expr &n, const Expr &m, ScalarType dtype) {
+  Value zero = c.full(Scalar::of(int64_t(0)), ScalarType::Long);
+  return c.convert(c.compare<rt::EqOp>(columnMinusRow(c, n, m), zero), dtype);
+}
+
 Value eye(Call &c) {
   Expr n = *c.expr("n"), m = c.expr("m").value_or(n);
-  Value onDiagonal = c.compare<rt::EqOp>(columnMinusRow(c, n, m),
-                                         c.full(Scalar::of(int64_t(0)), ScalarType::Long));
-  return c.convert(onDiagonal, c.dtype("dtype").value_or(ScalarType::Float));
+  return identity(c, n, m, c.dtype("dtype").value_or(ScalarType::Float));
 }
 
 /// tril and triu: keeps what lies on one side of a diagonal.
@@ -129,6 +131,7 @@ template <typename Compare> Value triangle(Call &c) {
   return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(x))) : result;
 }
 
+/// Rows of the identity: an index out of range is an error when it runs, as in eager.
 Value oneHot(Call &c) {
   Value x = c.tensor("self");
   if (!x)
@@ -138,8 +141,8 @@ Value oneHot(Call &c) {
     c.error() << "one_hot needs a constant number of classes";
     return {};
   }
-  Value labels = c.unsqueeze(c.convert(x, ScalarType::Long), rankOf(x));
-  return c.convert(c.compare<rt::EqOp>(labels, c.iota(classes)), ScalarType::Long);
+  return c.indexSelect(identity(c, classes, classes, ScalarType::Long),
+                       c.convert(x, ScalarType::Long), 0);
 }
 
 } // namespace
@@ -153,8 +156,8 @@ void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.scalar_tensor.default"}, scalarTensor);
   addRule(table, {"aten.full_like.default"},
           [](Call &c) { return filledLike(c, *c.scalar("fill_value")); });
-  addRule(table, {"aten.zeros_like.default", "aten.empty_like.default",
-                  "aten.zero.default"},
+  addRule(table,
+          {"aten.zeros_like.default", "aten.empty_like.default", "aten.zero.default"},
           constantLike(0));
   addRule(table, {"aten.ones_like.default"}, constantLike(1));
   addRule(table, {"aten.new_full.default"},
@@ -162,8 +165,7 @@ void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.new_zeros.default", "aten.new_empty.default"}, newConstant(0));
   addRule(table, {"aten.new_ones.default"}, newConstant(1));
   addRule(table, {"aten.fill.Scalar", "aten.fill.Tensor"}, fill);
-  addRule(table,
-          {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"},
+  addRule(table, {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"},
           arange);
   addRule(table, {"aten.eye.default", "aten.eye.m"}, eye);
   addRule(table, {"aten.tril.default"}, triangle<rt::LeOp>);

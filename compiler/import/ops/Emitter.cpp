@@ -201,6 +201,12 @@ Value Emitter::select(Value x, int64_t dim, Expr index) {
     return x;
   if (guards.less(index, 0))
     index += sizeOf(x, dim);
+  if (guards.query(layout::Relation::Lt, index, sizeOf(x, dim)) ==
+      layout::Answer::Refuted) {
+    error() << "the index " << index.str() << " is out of range for dim " << dim
+            << " of " << rt::tensorType(x);
+    return {};
+  }
   Layout layout = layout::selectIndex(layoutOf(x), dim, index);
   return rt::SelectOp::create(builder, loc, withLayout(x, layout), x, dim,
                               rt::ExprAttr::get(context(), index));
@@ -278,6 +284,10 @@ Value Emitter::linear(Value x, Value weight, Value bias) {
 Value Emitter::indexSelect(Value source, Value indices, int64_t dim) {
   if (!source || !indices)
     return {};
+  if (dim < 0 || dim >= rankOf(source)) {
+    error() << "expects a dim below rank " << rankOf(source) << ", but got " << dim;
+    return {};
+  }
   Dims sizes = sizesOf(source), inner = sizesOf(indices);
   sizes.erase(sizes.begin() + dim);
   sizes.insert(sizes.begin() + dim, inner.begin(), inner.end());
@@ -288,6 +298,10 @@ Value Emitter::cat(ArrayRef<Value> inputs, int64_t dim) {
   if (inputs.empty() || !llvm::all_of(inputs, [](Value v) { return bool(v); }))
     return {};
   Dims sizes = sizesOf(inputs.front());
+  if (dim < 0 || dim >= static_cast<int64_t>(sizes.size())) {
+    error() << "expects a dim below rank " << sizes.size() << ", but got " << dim;
+    return {};
+  }
   sizes[dim] = 0;
   for (Value input : inputs) {
     if (rankOf(input) != static_cast<int64_t>(sizes.size())) {

@@ -17,14 +17,19 @@ using mlir::Value;
 /// reported; given a null operand, every function returns null without another error.
 class Emitter {
 public:
-  Emitter(mlir::OpBuilder &builder, layout::Guards &guards, mlir::Location loc)
-      : builder(builder), guards(guards), loc(loc) {}
+  /// `subject` is what errors are about: the node.
+  Emitter(mlir::OpBuilder &builder, layout::Guards &guards, mlir::Location loc,
+          std::string subject)
+      : builder(builder), guards(guards), loc(loc), subject(std::move(subject)) {}
 
   mlir::OpBuilder &builder;
   layout::Guards &guards;
   mlir::Location loc;
+  std::string subject;
 
-  mlir::InFlightDiagnostic error() const { return mlir::emitError(loc); }
+  mlir::InFlightDiagnostic error() const {
+    return mlir::emitError(loc) << subject << ": ";
+  }
 
   // --- Compute ops
   /// Creates an op whose one result has these sizes and this dtype, and gives it

@@ -51,6 +51,10 @@ Value index(Call &c) {
   if (!x)
     return x;
   size_t dim = *onlyIndex(c.node);
+  if (static_cast<int64_t>(dim) >= rankOf(x)) {
+    c.error() << "too many indices for " << rt::tensorType(x);
+    return {};
+  }
   Value indices = c.optionalTensors("indices")[dim];
   if (!indices)
     return {};
@@ -67,15 +71,15 @@ Value index(Call &c) {
   for (int64_t i = 0; i < rankOf(result); ++i) {
     int64_t inner = i - static_cast<int64_t>(dim);
     bool isIndexed = inner >= 0 && inner < rankOf(indices);
-    source.strides.push_back(isIndexed ? Expr(0)
-                                       : strides[inner < 0 ? i : i - rankOf(indices) + 1]);
+    source.strides.push_back(
+        isIndexed ? Expr(0) : strides[inner < 0 ? i : i - rankOf(indices) + 1]);
     index.strides.push_back(isIndexed ? indexStrides[inner] : Expr(0));
     if (!isIndexed)
       index.sizes[i] = 1;
   }
   const layout::Layout operands[] = {source, index};
-  return c.withStrides(
-      result, layout::pointwiseStrides(sizesOf(result), operands, c.guards));
+  return c.withStrides(result,
+                       layout::pointwiseStrides(sizesOf(result), operands, c.guards));
 }
 
 Value embedding(Call &c) {
@@ -250,9 +254,10 @@ std::string refusePadMode(const importer::Graph &, const importer::Node &node) {
 
 /// A copy of `self` in which the elements that `region` views are those of `src`.
 Value scatterView(Call &c, const layout::Layout &region) {
-  Value x = c.tensor("self"), value = c.convert(c.tensor("src"), dtypeOf(x));
+  Value x = c.tensor("self"), value = c.tensor("src");
   if (!x || !value)
     return {};
+  value = c.convert(value, dtypeOf(x));
   auto type = mlir::TypeAttr::get(rt::TensorType::get(
       c.loc.getContext(), region, rt::tensorType(x).getElementType()));
   Value result = c.compute<rt::ScatterViewOp>(sizesOf(x), dtypeOf(x), x, value, type);
@@ -312,9 +317,8 @@ void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.embedding.default"}, embedding);
   addRule(table, {"aten.cat.default", "aten.concat.default"}, cat);
   addRule(table, {"aten.stack.default"}, stack);
-  addRule(table, {"aten.repeat.default"}, [](Call &c) {
-    return repeat(c, c.tensor("self"), c.exprs("repeats"));
-  });
+  addRule(table, {"aten.repeat.default"},
+          [](Call &c) { return repeat(c, c.tensor("self"), c.exprs("repeats")); });
   addRule(table, {"aten.tile.default"},
           [](Call &c) { return repeat(c, c.tensor("self"), c.exprs("dims")); });
   addRule(table, {"aten.repeat_interleave.self_int"}, repeatInterleave);

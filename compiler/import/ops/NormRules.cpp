@@ -15,10 +15,10 @@ Value layerNorm(Call &c) {
       count, llvm::APFloat(c.real("eps").value_or(1e-5)));
 }
 
-/// The last `count` dims.
+/// The last `count` dims, at most all.
 std::vector<int64_t> lastDims(Value x, int64_t count) {
   std::vector<int64_t> dims = allDims(rankOf(x));
-  return {dims.end() - count, dims.end()};
+  return {dims.end() - std::min(count, rankOf(x)), dims.end()};
 }
 
 /// 1 / sqrt(variance + eps)
@@ -38,8 +38,7 @@ Results nativeLayerNorm(Call &c) {
   if (c.isUsed(1))
     mean = c.convert(meanOver(c, widened(c, x), dims, true), dtypeOf(x));
   if (c.isUsed(2)) {
-    Value variance =
-        varianceOver(c, widened(c, x), dims, Scalar::of(int64_t(0)), true);
+    Value variance = varianceOver(c, widened(c, x), dims, Scalar::of(int64_t(0)), true);
     deviation = inverseDeviation(c, variance, c.real("eps").value_or(1e-5));
     deviation = c.convert(deviation, dtypeOf(x));
   }
@@ -68,6 +67,10 @@ Value rmsNorm(Call &c) {
 Value perChannel(Call &c, Value value, int64_t rank, ScalarType dtype) {
   if (!value)
     return value;
+  if (rankOf(value) != 1 || rank < 1) {
+    c.error() << "expects one value a channel, but got " << rt::tensorType(value);
+    return {};
+  }
   Dims sizes(rank, 1);
   sizes[rank > 1 ? 1 : 0] = sizeOf(value, 0);
   return c.reshape(c.convert(value, dtype), sizes);
@@ -92,12 +95,12 @@ Value batchNorm(Call &c) {
       inverseDeviation(c, c.convert(variance, wide), c.real("eps").value_or(1e-5));
   if (weight)
     scale = c.binary<rt::MulOp>(scale, c.convert(weight, wide));
-  Value shift =
-      c.unary<rt::NegOp>(c.binary<rt::MulOp>(c.convert(mean, wide), scale));
+  Value shift = c.unary<rt::NegOp>(c.binary<rt::MulOp>(c.convert(mean, wide), scale));
   if (bias)
     shift = c.binary<rt::AddOp>(shift, c.convert(bias, wide));
   int64_t rank = rankOf(x);
-  Value result = c.binary<rt::MulOp>(c.convert(x, wide), perChannel(c, scale, rank, wide));
+  Value result =
+      c.binary<rt::MulOp>(c.convert(x, wide), perChannel(c, scale, rank, wide));
   result = c.binary<rt::AddOp>(result, perChannel(c, shift, rank, wide));
   result = c.convert(result, dtypeOf(x));
   return result ? c.withStrides(result, batchNormStrides(c, x)) : result;
@@ -129,11 +132,16 @@ Value groupNorm(Call &c) {
         bias = c.optionalTensor("bias");
   if (!x)
     return x;
-  Expr groups = c.integer("num_groups").value_or(1);
+  if (rankOf(x) < 2 || c.integer("num_groups").value_or(0) < 1) {
+    c.error() << "expects a tensor of rank 2 or more and 1 group or more, but got "
+              << rt::tensorType(x);
+    return {};
+  }
+  Expr groups = *c.integer("num_groups");
   Dims sizes = sizesOf(x);
-  Dims grouped = {sizes[0], groups,
-                  layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}),
-                                   groups)};
+  Dims grouped = {
+      sizes[0], groups,
+      layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}), groups)};
   Value wide = widened(c, x);
   if (!wide)
     return {};

@@ -62,8 +62,7 @@ Value isInf(Emitter &e, Value x) {
 Value isFinite(Emitter &e, Value x) {
   if (x && !isFloat(dtypeOf(x)))
     return e.compare<rt::EqOp>(x, x);
-  return e.unary<rt::LogicalNotOp>(
-      e.binary<rt::BitwiseOrOp>(isNan(e, x), isInf(e, x)));
+  return e.unary<rt::LogicalNotOp>(e.binary<rt::BitwiseOrOp>(isNan(e, x), isInf(e, x)));
 }
 
 Value square(Emitter &e, Value x) { return e.binary<rt::MulOp>(x, x); }
@@ -219,12 +218,11 @@ void addBinaryRules(RuleTable &table) {
            "aten.div.Scalar_mode", "aten.divide.Tensor", "aten.divide.Scalar",
            "aten.true_divide.Tensor", "aten.true_divide.Scalar"},
           divide);
-  addRule(table, {"aten.floor_divide.default", "aten.floor_divide.Scalar"},
-          [](Call &c) {
-            Operand a = c.operand("self"), b = c.operand("other");
-            return promoteInFloat32(c, a, b, make<rt::FloorDivideOp>,
-                                    Rounding::Promoted);
-          });
+  addRule(
+      table, {"aten.floor_divide.default", "aten.floor_divide.Scalar"}, [](Call &c) {
+        Operand a = c.operand("self"), b = c.operand("other");
+        return promoteInFloat32(c, a, b, make<rt::FloorDivideOp>, Rounding::Promoted);
+      });
   addBinary(table, {"aten.fmod.Tensor", "aten.fmod.Scalar"}, make<rt::FmodOp>);
   addBinary(table, {"aten.remainder.Tensor", "aten.remainder.Scalar"},
             make<rt::RemainderOp>);
@@ -237,12 +235,17 @@ void addBinaryRules(RuleTable &table) {
     const char *name;
     Binary build;
   } comparisons[] = {
-      {"eq", makeCompare<rt::EqOp>}, {"ne", makeCompare<rt::NeOp>},
-      {"lt", makeCompare<rt::LtOp>}, {"le", makeCompare<rt::LeOp>},
-      {"gt", makeCompare<rt::GtOp>}, {"ge", makeCompare<rt::GeOp>},
+      {"eq", makeCompare<rt::EqOp>},
+      {"ne", makeCompare<rt::NeOp>},
+      {"lt", makeCompare<rt::LtOp>},
+      {"le", makeCompare<rt::LeOp>},
+      {"gt", makeCompare<rt::GtOp>},
+      {"ge", makeCompare<rt::GeOp>},
       {"not_equal", makeCompare<rt::NeOp>},
-      {"less", makeCompare<rt::LtOp>}, {"less_equal", makeCompare<rt::LeOp>},
-      {"greater", makeCompare<rt::GtOp>}, {"greater_equal", makeCompare<rt::GeOp>},
+      {"less", makeCompare<rt::LtOp>},
+      {"less_equal", makeCompare<rt::LeOp>},
+      {"greater", makeCompare<rt::GtOp>},
+      {"greater_equal", makeCompare<rt::GeOp>},
   };
   for (const auto &row : comparisons)
     for (const char *overload : {".Tensor", ".Scalar"})
@@ -252,12 +255,9 @@ void addBinaryRules(RuleTable &table) {
     const char *name;
     Binary build;
   } bits[] = {
-      {"bitwise_and", make<rt::BitwiseAndOp>},
-      {"bitwise_or", make<rt::BitwiseOrOp>},
-      {"bitwise_xor", make<rt::BitwiseXorOp>},
-      {"__and__", make<rt::BitwiseAndOp>},
-      {"__or__", make<rt::BitwiseOrOp>},
-      {"__xor__", make<rt::BitwiseXorOp>},
+      {"bitwise_and", make<rt::BitwiseAndOp>}, {"bitwise_or", make<rt::BitwiseOrOp>},
+      {"bitwise_xor", make<rt::BitwiseXorOp>}, {"__and__", make<rt::BitwiseAndOp>},
+      {"__or__", make<rt::BitwiseOrOp>},       {"__xor__", make<rt::BitwiseXorOp>},
   };
   for (const auto &row : bits)
     for (const char *overload : {".Tensor", ".Scalar"})

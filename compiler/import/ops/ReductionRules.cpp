@@ -54,8 +54,8 @@ Value summand(Call &c) {
   if (!x)
     return x;
   ScalarType dtype = dtypeOf(x);
-  return c.convert(x, c.dtype("dtype").value_or(isFloat(dtype) ? dtype
-                                                               : ScalarType::Long));
+  return c.convert(
+      x, c.dtype("dtype").value_or(isFloat(dtype) ? dtype : ScalarType::Long));
 }
 
 Value sum(Call &c) {
@@ -77,8 +77,8 @@ Value mean(Call &c) {
               << rt::tensorType(x);
     return {};
   }
-  Value result = meanOver(c, widened(c, x), c.dims("dim", rankOf(x)),
-                          c.boolean("keepdim"));
+  Value result =
+      meanOver(c, widened(c, x), c.dims("dim", rankOf(x)), c.boolean("keepdim"));
   return c.convert(result, dtypeOf(x));
 }
 
@@ -103,8 +103,8 @@ template <typename Op> Value indexOfExtreme(Call &c, Value x, int64_t dim, bool 
   Value best = c.reduce<Op>(x, {dim}, true);
   Value found = c.compare<rt::EqOp>(x, best);
   if (isFloat(dtypeOf(x)))
-    found = c.binary<rt::BitwiseOrOp>(
-        found, c.pointwise<rt::IsNanOp>(ScalarType::Bool, x));
+    found =
+        c.binary<rt::BitwiseOrOp>(found, c.pointwise<rt::IsNanOp>(ScalarType::Bool, x));
   Dims sizes(rankOf(x), 1);
   sizes[dim] = sizeOf(x, dim);
   Value positions = c.view(c.iota(sizeOf(x, dim)), sizes);
@@ -142,8 +142,8 @@ template <typename Op> Value logical(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  Value result = c.reduce<Op>(c.convert(x, ScalarType::Bool),
-                              c.dims("dim", rankOf(x)), c.boolean("keepdim"));
+  Value result = c.reduce<Op>(c.convert(x, ScalarType::Bool), c.dims("dim", rankOf(x)),
+                              c.boolean("keepdim"));
   return dtypeOf(x) == ScalarType::Byte ? c.convert(result, ScalarType::Byte) : result;
 }
 
@@ -167,8 +167,8 @@ Results varianceAndMean(Call &c, bool root) {
   Value x = c.tensor("self"), first = variance(c, root);
   if (!x || !first)
     return mlir::failure();
-  Value average = meanOver(c, widened(c, x), c.dims("dim", rankOf(x)),
-                           c.boolean("keepdim"));
+  Value average =
+      meanOver(c, widened(c, x), c.dims("dim", rankOf(x)), c.boolean("keepdim"));
   return std::vector<Value>{first, c.convert(average, dtypeOf(x))};
 }
 
@@ -238,8 +238,8 @@ Value logSumExp(Call &c) {
   Value top = c.reduce<rt::AmaxOp>(x, dims, true);
   Value infinite = c.pointwise<rt::IsInfOp>(ScalarType::Bool, top);
   Value shift = c.where(infinite, c.number(0, dtypeOf(x)), top);
-  Value sum = c.reduce<rt::SumOp>(
-      c.unary<rt::ExpOp>(c.binary<rt::SubOp>(x, shift)), dims, keep);
+  Value sum = c.reduce<rt::SumOp>(c.unary<rt::ExpOp>(c.binary<rt::SubOp>(x, shift)),
+                                  dims, keep);
   if (shift && !keep)
     shift = c.reshape(shift, sizesOf(sum));
   return c.binary<rt::AddOp>(c.unary<rt::LogOp>(sum), shift);
@@ -266,12 +266,12 @@ void addReductionRules(RuleTable &table) {
           [](Call &c) { return variance(c, false); });
   addRule(table, {"aten.std.default", "aten.std.dim", "aten.std.correction"},
           [](Call &c) { return variance(c, true); });
-  addMultiRule(table,
-               {"aten.var_mean.default", "aten.var_mean.dim", "aten.var_mean.correction"},
-               [](Call &c) { return varianceAndMean(c, false); });
-  addMultiRule(table,
-               {"aten.std_mean.default", "aten.std_mean.dim", "aten.std_mean.correction"},
-               [](Call &c) { return varianceAndMean(c, true); });
+  addMultiRule(
+      table, {"aten.var_mean.default", "aten.var_mean.dim", "aten.var_mean.correction"},
+      [](Call &c) { return varianceAndMean(c, false); });
+  addMultiRule(
+      table, {"aten.std_mean.default", "aten.std_mean.dim", "aten.std_mean.correction"},
+      [](Call &c) { return varianceAndMean(c, true); });
   addRule(table, {"aten.linalg_vector_norm.default"},
           [](Call &c) { return norm(c, "ord"); });
   addRule(table,

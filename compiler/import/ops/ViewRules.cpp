@@ -72,7 +72,8 @@ Value movedim(Call &c) {
   if (!x)
     return x;
   int64_t rank = rankOf(x);
-  std::vector<int64_t> source = c.integers("source"), target = c.integers("destination");
+  std::vector<int64_t> source = c.integers("source"),
+                       target = c.integers("destination");
   std::vector<int64_t> permutation(rank, -1);
   for (size_t i = 0; i < source.size() && i < target.size(); ++i)
     permutation[wrapDim(target[i], rank)] = source[i] = wrapDim(source[i], rank);
@@ -94,10 +95,13 @@ Value transposeInt(Call &c) {
   return c.transpose(x, c.dim("dim0", rankOf(x)), c.dim("dim1", rankOf(x)));
 }
 
-/// `t`: swaps the dims of a matrix; vectors stay.
-Value transposeMatrix(Call &c) {
+/// `t` and `.T`: the dims in reverse order; vectors stay.
+Value transposeAll(Call &c) {
   Value x = c.tensor("self");
-  return x && rankOf(x) == 2 ? c.transpose(x, 0, 1) : x;
+  if (!x || rankOf(x) < 2)
+    return x;
+  std::vector<int64_t> dims = allDims(rankOf(x));
+  return c.permute(x, {dims.rbegin(), dims.rend()});
 }
 
 Value squeeze(Call &c) {
@@ -261,11 +265,13 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.permute.default"}, permute);
   addView(table, {"aten.movedim.int", "aten.movedim.intlist", "aten.moveaxis.int"},
           movedim);
-  addView(table, {"aten.transpose.int", "aten.swapdims.default"}, transposeInt);
-  addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeMatrix);
+  addView(table,
+          {"aten.transpose.int", "aten.swapdims.default", "aten.swapaxes.default"},
+          transposeInt);
+  addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeAll);
   addView(table, {"aten.mT.default", "aten.adjoint.default"}, [](Call &c) -> Value {
     Value x = c.tensor("self");
-    return x ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1) : x;
+    return x && rankOf(x) >= 2 ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1) : x;
   });
   addView(table, {"aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"},
           squeeze);
@@ -278,9 +284,8 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.as_strided.default"}, asStrided);
   addView(table, {"aten.alias.default", "aten.detach.default", "aten.positive.default"},
           [](Call &c) { return c.tensor("self"); });
-  addMultiRule(table, {"aten.split.Tensor", "aten.unsafe_split.Tensor"}, [](Call &c) {
-    return equalPieces(c, *c.expr("split_size"));
-  });
+  addMultiRule(table, {"aten.split.Tensor", "aten.unsafe_split.Tensor"},
+               [](Call &c) { return equalPieces(c, *c.expr("split_size")); });
   addMultiRule(table, {"aten.chunk.default", "aten.unsafe_chunk.default"}, chunk);
   addMultiRule(table,
                {"aten.split_with_sizes.default", "aten.split.sizes",

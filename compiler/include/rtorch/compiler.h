@@ -37,7 +37,7 @@ struct Report {
   std::string model;
   std::string targetCpu;
   std::string triple;
-  uint64_t ops = 0;             ///< nodes of the imported graph
+  uint64_t ops = 0; ///< nodes of the imported graph
   uint64_t launches = 0;
   uint64_t distinctKernels = 0;
   std::vector<std::pair<std::string, double>> seconds; ///< per phase, in order
@@ -46,7 +46,7 @@ struct Report {
   uint64_t codeBytes = 0;
   uint64_t constantBytes = 0;
   uint64_t fileBytes = 0;
-  std::string arenaBytes;       ///< an expression over the program's symbols
+  std::string arenaBytes; ///< an expression over the program's symbols
   std::vector<std::string> openChecks;
 };
 

@@ -34,10 +34,11 @@ TensorType withLayout(TensorType type, const layout::Layout &layout);
 /// `view` again on another source of the same sizes, at the builder's insertion point.
 /// Where the view does not exist on the source's strides, a row-major copy is put in
 /// between.
-mlir::Value replayView(mlir::OpBuilder &builder, ViewOpInterface view, mlir::Value source,
-                       const layout::Guards &guards);
+mlir::Value replayView(mlir::OpBuilder &builder, ViewOpInterface view,
+                       mlir::Value source, const layout::Guards &guards);
 
 /// A row-major copy of `value`, or itself if it is one.
-mlir::Value makeRowMajor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+mlir::Value makeRowMajor(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Value value);
 
 } // namespace rtorch::rt

@@ -128,10 +128,10 @@ private:
     Expr count = 0;
     for (Value alias : aliasesOf(bases)) {
       if (tensorType(alias).getElementType() != type.getElementType())
-        return emitError(alias.getLoc())
-               << "expects one dtype for all views of a storage that is written, but got "
-               << type.getElementType() << " and "
-               << tensorType(alias).getElementType();
+        return emitError(alias.getLoc()) << "expects one dtype for all views of a "
+                                            "storage that is written, but got "
+                                         << type.getElementType() << " and "
+                                         << tensorType(alias).getElementType();
       auto range = layout::touchedRange(tensorType(alias).getLayout(), guards_);
       if (range)
         count = largerOf(count, range->second + 1);
@@ -141,9 +141,11 @@ private:
     // After the last base, so that it is there for every use of the others.
     Operation *last = nullptr;
     for (Value base : bases)
-      if (Operation *op = base.getDefiningOp(); op && (!last || last->isBeforeInBlock(op)))
+      if (Operation *op = base.getDefiningOp();
+          op && (!last || last->isBeforeInBlock(op)))
         last = op;
-    last ? builder_.setInsertionPointAfter(last) : builder_.setInsertionPointToStart(&block_);
+    last ? builder_.setInsertionPointAfter(last)
+         : builder_.setInsertionPointToStart(&block_);
     storage.flat = true;
     storage.root = AsStridedOp::create(
         builder_, bases.front().getLoc(),
@@ -220,8 +222,9 @@ private:
   Value nextVersion(Storage &storage, Value target, Value value) {
     Location loc = value.getLoc();
     if (storage.flat)
-      return ScatterViewOp::create(builder_, loc, storage.root.getType(), storage.version,
-                                   value, TypeAttr::get(target.getType()));
+      return ScatterViewOp::create(builder_, loc, storage.root.getType(),
+                                   storage.version, value,
+                                   TypeAttr::get(target.getType()));
     SmallVector<ViewOpInterface> chain = viewChain(target);
     TensorType type = versionType(storage);
     if (!llvm::all_of(chain, isBijective))
@@ -271,8 +274,8 @@ private:
       for (auto [i, dim] : llvm::enumerate(permute.getPermutation()))
         inverse[dim] = i;
       Layout layout = layout::permuteDims(tensorType(value).getLayout(), inverse);
-      return PermuteOp::create(builder_, loc, withLayout(tensorType(value), layout), value,
-                               inverse);
+      return PermuteOp::create(builder_, loc, withLayout(tensorType(value), layout),
+                               value, inverse);
     }
     layout::Dims sizes = tensorType(view.getViewSource()).getSizes();
     Guards trial = guards_;
@@ -308,7 +311,8 @@ private:
   void writeBack(Storage &storage) {
     WriteOp::create(builder_, storage.root.getLoc(), storage.version, storage.root);
     for (auto [base, owner] : byBase_)
-      if (auto parameter = base.getDefiningOp<ParameterOp>(); parameter && owner == &storage)
+      if (auto parameter = base.getDefiningOp<ParameterOp>();
+          parameter && owner == &storage)
         parameter.setMutated(true);
   }
 

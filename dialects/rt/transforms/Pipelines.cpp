@@ -30,7 +30,8 @@ void buildValueFormPipeline(OpPassManager &pm) {
 }
 
 void registerPipelines() {
-  PassPipelineRegistration<>("rt-to-value-form", "imported form to simplified value form",
+  PassPipelineRegistration<>("rt-to-value-form",
+                             "imported form to simplified value form",
                              [](OpPassManager &pm) { buildValueFormPipeline(pm); });
 }
 

@@ -65,7 +65,8 @@ Bounds boundsOf(Value value, int depth) {
       })
       .Case([&](ConvertOp convert) { return boundsOfConvert(convert, depth); })
       .Case([&](MulOp mul) {
-        return boundsOfProduct(boundsOf(mul.getA(), depth), boundsOf(mul.getB(), depth));
+        return boundsOfProduct(boundsOf(mul.getA(), depth),
+                               boundsOf(mul.getB(), depth));
       })
       .Case([&](SubOp sub) {
         Bounds a = boundsOf(sub.getA(), depth), b = boundsOf(sub.getB(), depth);
@@ -135,8 +136,9 @@ Value withoutScale(Value value, double &scale) {
 
 /// Whether all users of `value` are among `allowed`.
 bool usedOnlyBy(Value value, ArrayRef<Operation *> allowed) {
-  return llvm::all_of(value.getUsers(),
-                      [&](Operation *user) { return llvm::is_contained(allowed, user); });
+  return llvm::all_of(value.getUsers(), [&](Operation *user) {
+    return llvm::is_contained(allowed, user);
+  });
 }
 
 /// softmax, and around it the rows without a score put to 0. Null if `weights` is
@@ -182,7 +184,8 @@ bool matchScores(Value scores, Parts &parts) {
   for (bool swapped : {false, true}) {
     Value sum = swapped ? add.getB() : add.getA();
     Parts found = parts;
-    if (sum.getType() != scores.getType() || !sum.hasOneUse() || !matchProduct(sum, found))
+    if (sum.getType() != scores.getType() || !sum.hasOneUse() ||
+        !matchProduct(sum, found))
       continue;
     parts = found;
     parts.mask = swapped ? add.getA() : add.getB();
@@ -210,8 +213,8 @@ Value transposed(Value value, PatternRewriter &rewriter) {
       llvm::to_vector(llvm::seq<int64_t>(0, tensorType(value).getRank()));
   std::swap(order[order.size() - 1], order[order.size() - 2]);
   layout::Layout layout = layout::permuteDims(tensorType(value).getLayout(), order);
-  return PermuteOp::create(rewriter, value.getLoc(), withLayout(tensorType(value), layout),
-                           value, order);
+  return PermuteOp::create(rewriter, value.getLoc(),
+                           withLayout(tensorType(value), layout), value, order);
 }
 
 bool sameLeadingSizes(Value a, Value b) {
@@ -233,7 +236,8 @@ struct MatmulToAttention : OpRewritePattern<MatmulOp> {
     if (!softmax)
       return rewriter.notifyMatchFailure(op, "'lhs' is not a softmax of its own");
     if (!matchScores(softmax.getX(), parts))
-      return rewriter.notifyMatchFailure(op, "the scores are not a product of their own");
+      return rewriter.notifyMatchFailure(op,
+                                         "the scores are not a product of their own");
     if (!sameLeadingSizes(parts.query, parts.transposedKey) ||
         !sameLeadingSizes(parts.query, op.getRhs()))
       return rewriter.notifyMatchFailure(op, "leading dims are broadcast");
@@ -245,11 +249,10 @@ struct MatmulToAttention : OpRewritePattern<MatmulOp> {
       parts.mask = boolMask(parts.mask);
     Value key = transposed(parts.transposedKey, rewriter);
     TensorType type = resultType(op, parts.query);
-    Value result = AttentionOp::create(rewriter, op.getLoc(), type, parts.query, key,
-                                       op.getRhs(), parts.mask,
-                                       rewriter.getF64FloatAttr(parts.scale),
-                                       rewriter.getBoolAttr(false),
-                                       rewriter.getBoolAttr(false));
+    Value result =
+        AttentionOp::create(rewriter, op.getLoc(), type, parts.query, key, op.getRhs(),
+                            parts.mask, rewriter.getF64FloatAttr(parts.scale),
+                            rewriter.getBoolAttr(false), rewriter.getBoolAttr(false));
     if (type == op.getType())
       rewriter.replaceOp(op, result);
     else
@@ -266,8 +269,9 @@ private:
     Guards trial = guards_;
     layout.strides = layout::preserveStrides(layout, trial);
     layout.offset = 0;
-    return trial.recorded().size() == guards_.recorded().size() ? withLayout(result, layout)
-                                                                : result;
+    return trial.recorded().size() == guards_.recorded().size()
+               ? withLayout(result, layout)
+               : result;
   }
 
   const Guards &guards_;

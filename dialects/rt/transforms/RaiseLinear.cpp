@@ -59,8 +59,8 @@ Value transposedWeight(Value matrix, Location loc, PatternRewriter &rewriter) {
     return {};
   SmallVector<int64_t> swap = {1, 0};
   layout::Layout layout = layout::permuteDims(tensorType(matrix).getLayout(), swap);
-  return PermuteOp::create(rewriter, loc, withLayout(tensorType(matrix), layout), matrix,
-                           swap);
+  return PermuteOp::create(rewriter, loc, withLayout(tensorType(matrix), layout),
+                           matrix, swap);
 }
 
 /// `matmul(x, permute(w))`, also with `w` repeated for every batch, is `linear(x, w)`.
@@ -75,7 +75,8 @@ struct MatmulToLinear : OpRewritePattern<MatmulOp> {
     if (leadingSizes(op.getLhs(), 1) != leadingSizes(op.getResult(), 1))
       return rewriter.notifyMatchFailure(op, "'lhs' is broadcast");
     if (Value weight = transposedWeight(matrix, op.getLoc(), rewriter)) {
-      rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), op.getLhs(), weight, Value());
+      rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), op.getLhs(), weight,
+                                            Value());
       return success();
     }
     if (matrix == op.getRhs())
@@ -100,7 +101,8 @@ struct AddBias : OpRewritePattern<AddOp> {
   }
 
 private:
-  static LogicalResult rewrite(AddOp op, Value sum, Value bias, PatternRewriter &rewriter) {
+  static LogicalResult rewrite(AddOp op, Value sum, Value bias,
+                               PatternRewriter &rewriter) {
     if (sum.getType() != op.getType() || !sum.hasOneUse())
       return failure();
     auto view = sum.getDefiningOp<ViewOp>();
@@ -112,8 +114,8 @@ private:
       bias = expand.getSource();
     if (tensorType(bias).getRank() != 1 || !sameLastSizes(bias, sum, 1))
       return failure();
-    Value result = LinearOp::create(rewriter, op.getLoc(), linear.getType(), linear.getX(),
-                                    linear.getWeight(), bias);
+    Value result = LinearOp::create(rewriter, op.getLoc(), linear.getType(),
+                                    linear.getX(), linear.getWeight(), bias);
     if (view)
       result = ViewOp::create(rewriter, view.getLoc(), view.getType(), result);
     rewriter.replaceOp(op, result);
@@ -136,14 +138,15 @@ struct HoistView : OpRewritePattern<LinearOp> {
     sizes.back() = tensorType(op.getWeight()).getSize(0);
     auto type = TensorType::get(op.getContext(), sizes,
                                 tensorType(op.getResult()).getElementType());
-    Value linear = LinearOp::create(rewriter, op.getLoc(), type, x, op.getWeight(),
-                                    op.getBias());
+    Value linear =
+        LinearOp::create(rewriter, op.getLoc(), type, x, op.getWeight(), op.getBias());
     if (tensorType(op.getResult()).isRowMajor()) {
       rewriter.replaceOpWithNewOp<ViewOp>(op, op.getType(), linear);
       return success();
     }
-    Value flat = ViewOp::create(rewriter, view.getLoc(),
-                                tensorType(op.getResult()).withRowMajorLayout(), linear);
+    Value flat =
+        ViewOp::create(rewriter, view.getLoc(),
+                       tensorType(op.getResult()).withRowMajorLayout(), linear);
     rewriter.replaceOpWithNewOp<CloneOp>(op, op.getType(), flat);
     return success();
   }

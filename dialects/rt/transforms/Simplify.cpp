@@ -54,7 +54,8 @@ struct DropNeutralOperand : RewritePattern {
   explicit DropNeutralOperand(MLIRContext *context)
       : RewritePattern(MatchAnyOpTypeTag(), /*benefit=*/1, context) {}
 
-  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(Operation *op,
+                                PatternRewriter &rewriter) const override {
     if (!isa<AddOp, SubOp, MulOp, DivOp>(op))
       return rewriter.notifyMatchFailure(op, "no neutral operand is known");
     bool commutes = isa<AddOp, MulOp>(op);
@@ -114,15 +115,16 @@ bool isExact(Type from, Type to) {
   if (integer)
     return integer.getWidth() <= floating.getFPMantissaWidth();
   auto narrower = cast<FloatType>(from);
-  return narrower == floating || (narrower.getWidth() < floating.getWidth() &&
-                                  floating.getWidth() >= 32);
+  return narrower == floating ||
+         (narrower.getWidth() < floating.getWidth() && floating.getWidth() >= 32);
 }
 
 /// `convert(convert(x))` is one conversion, or x, where the first is exact.
 struct MergeConverts : OpRewritePattern<ConvertOp> {
   using OpRewritePattern::OpRewritePattern;
 
-  LogicalResult matchAndRewrite(ConvertOp op, PatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(ConvertOp op,
+                                PatternRewriter &rewriter) const override {
     auto inner = op.getX().getDefiningOp<ConvertOp>();
     if (!inner)
       return rewriter.notifyMatchFailure(op, "source is not a conversion");
@@ -153,7 +155,8 @@ Attribute convertConstant(Attribute value, Type type) {
     APFloat converted = number.getValue();
     bool lost = false;
     if (auto floating = dyn_cast<FloatType>(type)) {
-      converted.convert(floating.getFloatSemantics(), APFloat::rmNearestTiesToEven, &lost);
+      converted.convert(floating.getFloatSemantics(), APFloat::rmNearestTiesToEven,
+                        &lost);
       return builder.getFloatAttr(floating, converted);
     }
     return {}; // what is out of range is the formula's matter
@@ -176,7 +179,8 @@ Attribute convertConstant(Attribute value, Type type) {
 struct ConvertFull : OpRewritePattern<ConvertOp> {
   using OpRewritePattern::OpRewritePattern;
 
-  LogicalResult matchAndRewrite(ConvertOp op, PatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(ConvertOp op,
+                                PatternRewriter &rewriter) const override {
     FullOp full = uniformConstant(op.getX());
     if (!full)
       return rewriter.notifyMatchFailure(op, "operand is not constant");
@@ -211,7 +215,8 @@ struct ShrinkConstantOperand : OpInterfaceRewritePattern<PointwiseOpInterface> {
                                 PatternRewriter &rewriter) const override {
     for (OpOperand &operand : op->getOpOperands()) {
       FullOp full = uniformConstant(operand.get());
-      if (!full || tensorType(operand.get()).getRank() == 0 || !othersSuffice(op, operand))
+      if (!full || tensorType(operand.get()).getRank() == 0 ||
+          !othersSuffice(op, operand))
         continue;
       auto type = TensorType::get(op->getContext(), Dims(),
                                   tensorType(full.getResult()).getElementType());
@@ -243,8 +248,8 @@ struct SimplifyPass : impl::SimplifyBase<SimplifyPass> {
     Guards guards = guardsOf(getOperation());
     RewritePatternSet patterns(context);
     populateSimplifyViewPatterns(patterns, guards);
-    patterns.add<DropNeutralOperand, FoldWhere, MergeConverts, ConvertFull,
-                 CloneFull>(context);
+    patterns.add<DropNeutralOperand, FoldWhere, MergeConverts, ConvertFull, CloneFull>(
+        context);
     patterns.add<ShrinkConstantOperand>(context, guards);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -40,8 +40,8 @@ struct MergeViews : OpRewritePattern<ViewOp> {
     Operation *inner = op.getSource().getDefiningOp();
     if (!isa_and_nonnull<ViewOp, UnsqueezeOp, SqueezeOp>(inner))
       return rewriter.notifyMatchFailure(op, "source is not a view in the same order");
-    std::optional<Layout> direct = provenViewLayout(
-        op, tensorType(inner->getOperand(0)).getLayout(), guards_);
+    std::optional<Layout> direct =
+        provenViewLayout(op, tensorType(inner->getOperand(0)).getLayout(), guards_);
     if (!direct || direct->strides != tensorType(op.getResult()).getStrides())
       return rewriter.notifyMatchFailure(op, "the direct view has other strides");
     rewriter.modifyOpInPlace(op, [&] { op->setOperand(0, inner->getOperand(0)); });
@@ -56,14 +56,16 @@ private:
 struct MergePermutes : OpRewritePattern<PermuteOp> {
   using OpRewritePattern::OpRewritePattern;
 
-  LogicalResult matchAndRewrite(PermuteOp op, PatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(PermuteOp op,
+                                PatternRewriter &rewriter) const override {
     auto inner = op.getSource().getDefiningOp<PermuteOp>();
     if (!inner)
       return rewriter.notifyMatchFailure(op, "source is not a permute");
     SmallVector<int64_t> composed;
     for (int64_t dim : op.getPermutation())
       composed.push_back(inner.getPermutation()[dim]);
-    rewriter.replaceOpWithNewOp<PermuteOp>(op, op.getType(), inner.getSource(), composed);
+    rewriter.replaceOpWithNewOp<PermuteOp>(op, op.getType(), inner.getSource(),
+                                           composed);
     return success();
   }
 };
@@ -139,7 +141,8 @@ private:
         continue;
       }
       rewriter.setInsertionPoint(user);
-      forward(user->getResult(0), replayView(rewriter, view, source, guards_), rewriter);
+      forward(user->getResult(0), replayView(rewriter, view, source, guards_),
+              rewriter);
       rewriter.eraseOp(user);
     }
   }

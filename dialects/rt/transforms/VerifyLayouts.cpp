@@ -28,8 +28,8 @@ std::string sourceLine(Location loc) {
 void attachProducer(InFlightDiagnostic &diag, Value value, StringRef advice = "") {
   if (Operation *producer = value.getDefiningOp())
     diag.attachNote(producer->getLoc())
-        << "strides " << printDims(tensorType(value).getStrides())
-        << " come from here" << advice;
+        << "strides " << printDims(tensorType(value).getStrides()) << " come from here"
+        << advice;
   else
     diag.attachNote(value.getLoc())
         << "strides " << printDims(tensorType(value).getStrides())
@@ -77,27 +77,27 @@ private:
     TensorType from = tensorType(source), to = tensorType(view->getResult(0));
     std::optional<Layout> expected = view.viewLayout(from.getLayout(), guards_);
     if (!expected) {
-      InFlightDiagnostic diag = view->emitOpError()
-                                << "cannot view " << from << " as " << to
-                                << " without a copy";
+      InFlightDiagnostic diag = view->emitOpError() << "cannot view " << from << " as "
+                                                    << to << " without a copy";
       attachProducer(diag, source, "; insert 'rt.clone' before the view");
       return diag;
     }
     if (expected->rank() != static_cast<size_t>(to.getRank()))
-      return view->emitOpError() << "expects a result of rank " << expected->rank()
-                                 << ", but got " << to;
+      return view->emitOpError()
+             << "expects a result of rank " << expected->rank() << ", but got " << to;
     for (int64_t dim = 0; dim < to.getRank(); ++dim)
       if (!guards_.equal(expected->sizes[dim], to.getSize(dim)))
-        return view->emitOpError() << "expects result sizes " << printDims(expected->sizes)
-                                   << ", but got " << printDims(to.getSizes());
+        return view->emitOpError()
+               << "expects result sizes " << printDims(expected->sizes) << ", but got "
+               << printDims(to.getSizes());
     if (sameStrides(to.getSizes(), expected->strides, to.getStrides()) &&
         guards_.equal(expected->offset, to.getOffset()))
       return success();
-    InFlightDiagnostic diag = view->emitOpError()
-                              << "expects result strides " << printDims(expected->strides)
-                              << " and offset " << expected->offset.str() << ", but got "
-                              << printDims(to.getStrides()) << " and "
-                              << to.getOffset().str();
+    InFlightDiagnostic diag =
+        view->emitOpError() << "expects result strides " << printDims(expected->strides)
+                            << " and offset " << expected->offset.str() << ", but got "
+                            << printDims(to.getStrides()) << " and "
+                            << to.getOffset().str();
     attachProducer(diag, source);
     return diag;
   }
@@ -106,12 +106,13 @@ private:
     for (auto [i, expected] : llvm::enumerate(op.eagerStrides(guards_))) {
       TensorType result = tensorType(op->getResult(i));
       if (!sameStrides(result.getSizes(), expected, result.getStrides()))
-        return op->emitOpError() << "expects result strides " << printDims(expected)
-                                 << " as in eager PyTorch, but got "
-                                 << printDims(result.getStrides());
+        return op->emitOpError()
+               << "expects result strides " << printDims(expected)
+               << " as in eager PyTorch, but got " << printDims(result.getStrides());
       if (!guards_.equal(result.getOffset(), 0))
-        return op->emitOpError() << "expects a new tensor without offset, but got offset "
-                                 << result.getOffset().str();
+        return op->emitOpError()
+               << "expects a new tensor without offset, but got offset "
+               << result.getOffset().str();
     }
     return success();
   }
@@ -185,16 +186,17 @@ LogicalResult verifyWritesAreLast(Block &block, Guards &guards) {
       Value base = aliasBase(earlier.getTarget());
       auto readsIt = [&](Value value) { return shareStorage(aliasBase(value), base); };
       if (readsElements(&op) && llvm::any_of(operandsRead(&op), readsIt)) {
-        InFlightDiagnostic diag = op.emitOpError() << "reads a storage after a write to it";
+        InFlightDiagnostic diag = op.emitOpError()
+                                  << "reads a storage after a write to it";
         diag.attachNote(earlier->getLoc()) << "the write is here";
         return diag;
       }
     }
     auto write = dyn_cast<WriteOp>(&op);
     if (!writes.empty() && !write && readsElements(&op) && !isa<ParameterOp>(op)) {
-      InFlightDiagnostic diag = op.emitOpError()
-                                << "stands after a write; writes are the last ops of the "
-                                   "value form";
+      InFlightDiagnostic diag =
+          op.emitOpError() << "stands after a write; writes are the last ops of the "
+                              "value form";
       diag.attachNote(writes.front()->getLoc()) << "the first write is here";
       return diag;
     }

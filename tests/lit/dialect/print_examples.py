@@ -49,7 +49,7 @@ def module(op: Op) -> str:
         defined |= set(VALUE.findall(left))
         # A region (`at !rt.tensor<...>`) is an attribute, not an operand's type.
         body, _, types = re.sub(r" at !rt\.tensor<[^:]*>(?=\s)", "", right).partition(" : ")
-        for name, type_ in zip(VALUE.findall(body), tensor_types(types)):
+        for name, type_ in zip(VALUE.findall(body), tensor_types(types), strict=False):
             if name not in defined:
                 arguments[name] = type_
     signature = ", ".join(f"{name}: {type_}" for name, type_ in arguments.items())

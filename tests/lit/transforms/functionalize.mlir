@@ -51,7 +51,7 @@ func.func @row_written(%x: !rt.tensor<4x8xf32>, %v: !rt.tensor<8xf32>) -> !rt.te
 // The region counts in a row-major tensor of the root's sizes, whatever its strides.
 // CHECK-LABEL: func.func @column_of_transposed
 //       CHECK: rt.scatter_view %{{.+}}, %{{.+}} at !rt.tensor<4xf32, strided<[8], offset: 2>>
-//  CHECK-SAME: !rt.tensor<4x8xf32, strided<[1, 4]>>
+//  CHECK-SAME: -> <4x8xf32, strided<[1, 4]>>
 func.func @column_of_transposed(%x: !rt.tensor<4x8xf32, strided<[1, 4]>>, %v: !rt.tensor<4xf32>) {
   %c = rt.select %x 1 at <2> : !rt.tensor<4x8xf32, strided<[1, 4]>> -> !rt.tensor<4xf32, strided<[1], offset: 8>>
   rt.write %v into %c : !rt.tensor<4xf32> into !rt.tensor<4xf32, strided<[1], offset: 8>>
@@ -139,10 +139,10 @@ func.func @swap(%a: !rt.tensor<4xf32>, %b: !rt.tensor<4xf32>) {
 // CHECK-LABEL: func.func @tied_parameters
 //       CHECK: %[[W:.+]] = rt.parameter "w" storage 3 mutated
 //       CHECK: %[[B:.+]] = rt.parameter "w.row" storage 3 mutated
-//       CHECK: %[[FLAT:.+]] = rt.as_strided %[[W]] : !rt.tensor<4x8xf32> -> !rt.tensor<32xf32>
+//       CHECK: %[[FLAT:.+]] = rt.as_strided %[[W]] : <4x8xf32> -> <32xf32>
 //       CHECK: %[[V:.+]] = rt.neg %[[B]]
 //       CHECK: %[[NEW:.+]] = rt.scatter_view %[[FLAT]], %[[V]] at !rt.tensor<8xf32, strided<[1], offset: 8>>
-//       CHECK: %[[SEEN:.+]] = rt.as_strided %[[NEW]] : !rt.tensor<32xf32> -> !rt.tensor<4x8xf32>
+//       CHECK: %[[SEEN:.+]] = rt.as_strided %[[NEW]] : <32xf32> -> <4x8xf32>
 //       CHECK: rt.relu %[[SEEN]]
 //       CHECK: rt.write %[[NEW]] into %[[FLAT]]
 func.func @tied_parameters() -> !rt.tensor<4x8xf32> {

@@ -18,7 +18,7 @@ func.func @views_back_and_forth(%x: !rt.tensor<[s0, 8]xf32>) -> !rt.tensor<[s0, 
 
 // CHECK-LABEL: func.func @views_merge
 //  CHECK-SAME: (%[[X:.+]]: !rt.tensor
-//  CHECK-NEXT: %[[V:.+]] = rt.view %[[X]] : !rt.tensor<4x6xf32> -> !rt.tensor<2x2x6xf32>
+//  CHECK-NEXT: %[[V:.+]] = rt.view %[[X]] : <4x6xf32> -> <2x2x6xf32>
 //  CHECK-NEXT: %[[P:.+]] = rt.permute %[[V]] [1, 2, 0]
 //  CHECK-NEXT: rt.relu %[[P]]
 func.func @views_merge(%x: !rt.tensor<4x6xf32>) -> !rt.tensor<2x6x2xf32> {
@@ -47,8 +47,8 @@ func.func @unobserved_clone(%x: !rt.tensor<4x6xf32, strided<[1, 4]>>) -> !rt.ten
 // A view of the copy that exists on the source moves there.
 // CHECK-LABEL: func.func @view_of_clone_moves
 //  CHECK-SAME: (%[[X:.+]]: !rt.tensor
-//  CHECK-NEXT: %[[P:.+]] = rt.permute %[[X]] [1, 0] : !rt.tensor<4x6xf32, strided<[1, 4]>> -> !rt.tensor<6x4xf32>
-//  CHECK-NEXT: %[[V:.+]] = rt.view %[[P]] : !rt.tensor<6x4xf32> -> !rt.tensor<24xf32>
+//  CHECK-NEXT: %[[P:.+]] = rt.permute %[[X]] [1, 0] : <4x6xf32, strided<[1, 4]>> -> <6x4xf32>
+//  CHECK-NEXT: %[[V:.+]] = rt.view %[[P]] : <6x4xf32> -> <24xf32>
 //  CHECK-NEXT: rt.relu %[[V]]
 func.func @view_of_clone_moves(%x: !rt.tensor<4x6xf32, strided<[1, 4]>>) -> !rt.tensor<24xf32> {
   %c = rt.clone %x : !rt.tensor<4x6xf32, strided<[1, 4]>> -> !rt.tensor<4x6xf32, strided<[1, 4]>>
@@ -140,7 +140,7 @@ func.func @integer_zero(%x: !rt.tensor<4xi64>) -> !rt.tensor<4xi64> {
 
 // CHECK-LABEL: func.func @exact_conversions
 //  CHECK-SAME: (%[[B:.+]]: !rt.tensor<4xi1>, %[[I:.+]]: !rt.tensor<4xi32>)
-//       CHECK: rt.convert %[[B]] : !rt.tensor<4xi1> -> !rt.tensor<4xf32>
+//       CHECK: rt.convert %[[B]] : <4xi1> -> <4xf32>
 //       CHECK: rt.neg %[[I]]
 func.func @exact_conversions(%b: !rt.tensor<4xi1>, %i: !rt.tensor<4xi32>) -> (!rt.tensor<4xf32>, !rt.tensor<4xi32>) {
   %0 = rt.convert %b : !rt.tensor<4xi1> -> !rt.tensor<4xi64>
@@ -155,8 +155,8 @@ func.func @exact_conversions(%b: !rt.tensor<4xi1>, %i: !rt.tensor<4xi32>) -> (!r
 
 // The first conversion rounds.
 // CHECK-LABEL: func.func @inexact_conversion
-//       CHECK: rt.convert {{.*}} -> !rt.tensor<4xf32>
-//       CHECK: rt.convert {{.*}} -> !rt.tensor<4xi64>
+//       CHECK: rt.convert {{.*}} -> <4xf32>
+//       CHECK: rt.convert {{.*}} -> <4xi64>
 func.func @inexact_conversion(%i: !rt.tensor<4xi64>) -> !rt.tensor<4xi64> {
   %0 = rt.convert %i : !rt.tensor<4xi64> -> !rt.tensor<4xf32>
   %1 = rt.convert %0 : !rt.tensor<4xf32> -> !rt.tensor<4xi64>
@@ -179,7 +179,7 @@ func.func @constant_condition(%a: !rt.tensor<4xf32>, %b: !rt.tensor<4xf32>) -> !
 
 // A constant operand shrinks to rank 0, a converted constant is a constant.
 // CHECK-LABEL: func.func @constant_operand
-//   CHECK-DAG: %[[C:.+]] = rt.full 2.0{{.*}} : f32 -> !rt.tensor<f32>
+//   CHECK-DAG: %[[C:.+]] = rt.full 2.0{{.*}} : f32 -> <f32>
 //       CHECK: rt.mul %{{.+}}, %[[C]]
 func.func @constant_operand(%x: !rt.tensor<4x6xf32>) -> !rt.tensor<4x6xf32> {
   %two = rt.full 2 : i64 -> !rt.tensor<4x6xi64>

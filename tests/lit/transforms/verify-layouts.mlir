@@ -13,7 +13,7 @@ func.func @proven_view(%x: !rt.tensor<[s0, s1, 8]xf32>) -> !rt.tensor<[s0*s1, 8]
 
 // What only the example values decide becomes a guard that names op and source line.
 // CHECK-LABEL: func.func @open_view_becomes_a_guard
-//  CHECK-SAME: rt.guards = [#rt.guard<"eq", <s0>, <s1>, "rt.view of [4, s0]", "model.py:7">]
+//  CHECK-SAME: rt.guards = [#rt.guard<"eq", <s1>, <s0>, "rt.view of [4, s0]", "model.py:7">]
 func.func @open_view_becomes_a_guard(%x: !rt.tensor<[4, s0]xf32, strided<[s1, 1]>>)
     attributes {rt.symbols = [#rt.symbol<"s0", 2, 64, 8>, #rt.symbol<"s1", 2, 64, 8>]} {
   %v = rt.view %x : !rt.tensor<[4, s0]xf32, strided<[s1, 1]>> -> !rt.tensor<[4*s0]xf32> loc("model.py":7:3)
@@ -33,6 +33,7 @@ func.func @view_without_a_copy(%x: !rt.tensor<[s0, 8]xf32>)
 
 // -----
 
+// expected-note @+1 {{strides [8, 1] are those of an argument}}
 func.func @symbolic_strides(%x: !rt.tensor<[s0, 8]xf32>)
     attributes {rt.symbols = [#rt.symbol<"s0", 2, 64, 4>]} {
   // expected-error @+1 {{'rt.permute' op expects result strides [1, 8] and offset 0, but got [s0, 1] and 0}}

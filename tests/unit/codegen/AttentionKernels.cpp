@@ -18,8 +18,7 @@ gemm::BatchedSource batched(Type type, Value pointer, Value rows, Value columns,
                             bool transposed) {
   return [=](OpBuilder &b, Location loc, Value batchHead) {
     Emitter e(b, loc);
-    Value start =
-        e.address(type, pointer, e.mul(batchHead, e.mul(rows, columns)));
+    Value start = e.address(type, pointer, e.mul(batchHead, e.mul(rows, columns)));
     if (transposed)
       return gemm::stridedSource(type, start, e.constant(1), rows);
     return gemm::stridedSource(type, start, columns, e.constant(1));
@@ -49,8 +48,8 @@ gemm::ScoreFn scoreWith(ScoreMask kind, Type type, Value pointer, Value keys) {
     Type i8 = b.getI8Type();
     auto bytes = VectorType::get(vector.getShape(), i8);
     Value visible = e.load(bytes, e.address(i8, pointer, index), mask);
-    Value on = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, visible,
-                                     e.zero(bytes));
+    Value on =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, visible, e.zero(bytes));
     return e.select(on, scores,
                     e.splat(vector, -std::numeric_limits<double>::infinity()));
   };
@@ -71,8 +70,8 @@ void AttentionKernel::addTo(ModuleOp module, StringRef name) const {
         spec.scale =
             arith::ConstantOp::create(e.b, e.loc, e.b.getFloatAttr(type, scale));
         spec.q = batched(type, frame.buffer(0), spec.queries, spec.headSize, false);
-        spec.k = batched(type, frame.buffer(1), spec.keys, spec.headSize,
-                         transposedKeys);
+        spec.k =
+            batched(type, frame.buffer(1), spec.keys, spec.headSize, transposedKeys);
         spec.v = batched(type, frame.buffer(2), spec.keys, spec.valueSize, false);
         spec.causal = causal;
         spec.score = scoreWith(mask, type, frame.buffer(4), spec.keys);

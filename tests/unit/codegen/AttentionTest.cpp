@@ -38,8 +38,8 @@ public:
     auto module = emptyModule(*context);
     kernel_.addTo(*module, "attention");
     jit_.emplace(valueOrFail(jitCompile(*module, cpu)));
-    run_ = jit_->get<int32_t(const rtorch_frame *, int64_t, int64_t, void *)>(
-        "attention");
+    run_ =
+        jit_->get<int32_t(const rtorch_frame *, int64_t, int64_t, void *)>("attention");
     REQUIRE(run_ != nullptr);
   }
 
@@ -95,8 +95,7 @@ public:
     GuardedMemory scratch(*gemm::attentionScratchBytes(blocking, s_.queries, s_.keys,
                                                        s_.headSize, s_.valueSize)
                                .constant());
-    void *buffers[] = {q_->data(), k_->data(), v_->data(), out_->data(),
-                       mask_->data()};
+    void *buffers[] = {q_->data(), k_->data(), v_->data(), out_->data(), mask_->data()};
     int64_t values[] = {s_.queries, s_.keys, s_.headSize, s_.valueSize};
     rtorch_frame frame{buffers, values};
     int64_t tiles =
@@ -158,7 +157,7 @@ private:
       double tolerance = (std::is_same_v<T, float> ? 2e-6 : 1e-14) * (magnitude + 0.1) *
                          (4 + std::abs(std::isfinite(maximum) ? maximum : 0));
       bool same = nan || std::isnan(expected) ? std::isnan(got)
-                                       : std::abs(got - expected) <= tolerance;
+                                              : std::abs(got - expected) <= tolerance;
       if (!same && wrong++ == 0)
         UNSCOPED_INFO("element " << b << ", " << i << ", " << d << ": expected "
                                  << expected << ", got " << got);

@@ -78,10 +78,9 @@ void addPackKernel(ModuleOp module, StringRef name, const gemm::Blocking &blocki
                    Order order) {
   addKernelFunction(
       module, name, [&](const KernelFrame &frame, Emitter &e) -> TileBody {
-        Type type = blocking.elementBytes == 8 ? Type(e.b.getF64Type())
-                                               : e.b.getF32Type();
-        gemm::MatrixSource source =
-            matrix(e, frame, type, frame.buffer(0), order, 2);
+        Type type =
+            blocking.elementBytes == 8 ? Type(e.b.getF64Type()) : e.b.getF32Type();
+        gemm::MatrixSource source = matrix(e, frame, type, frame.buffer(0), order, 2);
         Value packed = frame.buffer(1), k = frame.value(0), n = frame.value(1);
         return [=](Emitter &e, Value tile, Value) {
           gemm::emitPackTile(e.b, e.loc, type, blocking, source, k, n, tile, packed);

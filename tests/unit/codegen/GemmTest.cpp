@@ -1,4 +1,4 @@
-// Matrix products against sums in long double precision's place: double, term by term.
+// Matrix products against sums in double precision, term by term.
 
 #include "compiler/codegen/gemm/Gemm.h"
 #include "compiler/codegen/gemm/PackedLayout.h"
@@ -42,7 +42,8 @@ public:
     auto module = emptyModule(*context);
     kernel_.addTo(*module, "product");
     jit_.emplace(valueOrFail(jitCompile(*module, cpu)));
-    run_ = jit_->get<int32_t(const rtorch_frame *, int64_t, int64_t, void *)>("product");
+    run_ =
+        jit_->get<int32_t(const rtorch_frame *, int64_t, int64_t, void *)>("product");
     REQUIRE(run_ != nullptr);
   }
 
@@ -65,12 +66,8 @@ public:
   }
 
 private:
-  T &a(int64_t i, int64_t j) {
-    return a_->as<T>()[i * strides_[0] + j * strides_[1]];
-  }
-  T &b(int64_t i, int64_t j) {
-    return b_->as<T>()[i * strides_[2] + j * strides_[3]];
-  }
+  T &a(int64_t i, int64_t j) { return a_->as<T>()[i * strides_[0] + j * strides_[1]]; }
+  T &b(int64_t i, int64_t j) { return b_->as<T>()[i * strides_[2] + j * strides_[3]]; }
 
   static std::pair<int64_t, int64_t> stridesOf(Order order, int64_t rows,
                                                int64_t columns) {
@@ -124,8 +121,7 @@ private:
 
   void runGrid() {
     const auto &[m, n, k] = size_;
-    GuardedMemory scratch(
-        *gemm::scratchBytes(kernel_.blocking, m, n, k).constant());
+    GuardedMemory scratch(*gemm::scratchBytes(kernel_.blocking, m, n, k).constant());
     void *buffers[] = {a_->data(), rightOperand(), c_->data(), extra_->data()};
     int64_t values[] = {m,           n,           k,           strides_[0],
                         strides_[1], strides_[2], strides_[3], cStride_};
@@ -213,9 +209,9 @@ TEST_CASE("products with sizes known at run time hit every remainder", "[gemm]")
 TEST_CASE("products with fixed sizes", "[gemm]") {
   const char *cpu = GENERATE("native", "x86-64-v3");
   bool packedB = GENERATE(true, false);
-  Size size = GENERATE(Size{1, 64, 48}, Size{1, 33, 5}, Size{7, 96, 64},
-                       Size{25, 65, 63}, Size{128, 384, 300}, Size{200, 48, 1000},
-                       Size{3, 5, 0});
+  Size size =
+      GENERATE(Size{1, 64, 48}, Size{1, 33, 5}, Size{7, 96, 64}, Size{25, 65, 63},
+               Size{128, 384, 300}, Size{200, 48, 1000}, Size{3, 5, 0});
   CAPTURE(cpu, packedB);
   ProductKernel kernel = kernelFor(cpu, packedB);
   kernel.m = size.m, kernel.n = size.n, kernel.k = size.k;
@@ -282,7 +278,8 @@ TEST_CASE("a packing launch gives the layout of packWeight", "[gemm]") {
   addPackKernel(*module, "pack", blocking, order);
   JitModule jit = valueOrFail(jitCompile(*module, cpu));
   auto *run = jit.get<int32_t(const rtorch_frame *, int64_t, int64_t, void *)>("pack");
-  for (auto [k, n] : {std::pair<int64_t, int64_t>{1, 1}, {7, 33}, {64, 128}, {21, 500}}) {
+  for (auto [k, n] :
+       {std::pair<int64_t, int64_t>{1, 1}, {7, 33}, {64, 128}, {21, 500}}) {
     CAPTURE(cpu, int(order), k, n);
     int64_t row = order == Order::Row ? n : order == Order::Column ? 1 : 3 * n;
     int64_t column = order == Order::Row ? 1 : order == Order::Column ? k : 3;
@@ -347,8 +344,8 @@ TEST_CASE("the main microkernels keep their sums in registers", "[gemm]") {
   options.assemblyText = true;
   auto code = valueOrFail(compiler.compile(*module, options));
   const auto &tile = kernel.blocking.registers;
-  std::string name =
-      "uk_f32_" + std::to_string(tile.rows) + "x" + std::to_string(tile.columns()) + ":";
+  std::string name = "uk_f32_" + std::to_string(tile.rows) + "x" +
+                     std::to_string(tile.columns()) + ":";
   size_t begin = code.assemblyText.find("\n" + name);
   REQUIRE(begin != std::string::npos);
   size_t end = code.assemblyText.find(".size", begin);
@@ -359,8 +356,8 @@ TEST_CASE("the main microkernels keep their sums in registers", "[gemm]") {
     size_t next = std::min(body.find('\n', line), body.size());
     std::string text = body.substr(line, next - line);
     products += text.find("vfmadd") != std::string::npos;
-    spills += text.find("rsp") != std::string::npos &&
-              text.find("mm") != std::string::npos;
+    spills +=
+        text.find("rsp") != std::string::npos && text.find("mm") != std::string::npos;
     line = next + 1;
   }
   CHECK(products == tile.rows * tile.vectors * gemm::depthGroup);

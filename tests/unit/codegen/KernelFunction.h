@@ -28,8 +28,8 @@ using TileBody =
 
 /// Adds the kernel `name` to `module`. `prepare` reads the frame before the loop over
 /// the grid tiles and returns what to emit in it.
-void addKernelFunction(mlir::ModuleOp module, llvm::StringRef name,
-                       const std::function<TileBody(const KernelFrame &,
-                                                    gemm::Emitter &)> &prepare);
+void addKernelFunction(
+    mlir::ModuleOp module, llvm::StringRef name,
+    const std::function<TileBody(const KernelFrame &, gemm::Emitter &)> &prepare);
 
 } // namespace rtorch::test

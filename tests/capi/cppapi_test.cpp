@@ -1,0 +1,148 @@
+// The C++ layer over the C interface.
+#include <rtorch/rtorch.hpp>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+namespace {
+
+const std::filesystem::path kFolder = CAPI_FOLDER;
+
+rtorch::Module loaded(const char *name) {
+  auto module = rtorch::Module::load(kFolder / name);
+  REQUIRE(module);
+  return *module;
+}
+
+} // namespace
+
+TEST_CASE("a module runs in one line") {
+  const rtorch::Module module = loaded("embedding.rtm");
+  const std::vector<int64_t> ids = {3, 1, 4, 1};
+  auto results = module.run({rtorch::Tensor::borrow(ids, {1, 4})});
+  REQUIRE(results);
+  const rtorch::Tensor &embedded = (*results)[0].tensor();
+  CHECK(embedded.dtype() == rtorch::DType::Float32);
+  CHECK(embedded.numel() == 32);
+  CHECK(embedded.data<float>()[0] == 3.f);
+  CHECK(embedded.at<float>({0, 2, 7}) == 4.f);
+}
+
+TEST_CASE("errors are values") {
+  auto missing = rtorch::Module::load("/nowhere.rtm");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == "RT_MODULE_IO");
+  const rtorch::Module module = loaded("embedding.rtm");
+  const std::vector<int64_t> ids = {3, 10};
+  auto results = module.run({rtorch::Tensor::borrow(ids, {1, 2})});
+  REQUIRE_FALSE(results);
+  CHECK(results.error().code == "RT_RUN_FAILED");
+  CHECK(results.error().node == "embedding");
+  // The module still works.
+  const std::vector<int64_t> good = {3, 9};
+  CHECK(module.run({rtorch::Tensor::borrow(good, {1, 2})}));
+  CHECK_FALSE(module.run({rtorch::Value(3), rtorch::Value()}));
+}
+
+TEST_CASE("results own their memory") {
+  std::vector<rtorch::Value> kept;
+  {
+    const rtorch::Module module = loaded("scale.rtm");
+    std::vector<float> x(32, 1.f);
+    for (int i = 0; i < 3; ++i) {
+      auto results = module.run({rtorch::Tensor::borrow(x, {4, 8})});
+      REQUIRE(results);
+      kept.push_back((*results)[0]);
+      x.assign(32, float(i));
+    }
+  }
+  CHECK(kept[0].tensor().data<float>()[31] == 7.f);
+  CHECK(kept[1].tensor().data<float>()[31] == 3.f);
+  CHECK(kept[2].tensor().data<float>()[31] == 7.f);
+}
+
+TEST_CASE("a module with states runs through instances only") {
+  const rtorch::Module module = loaded("stateful.rtm");
+  std::vector<float> x(8, 1.f), y(8);
+  const std::vector<rtorch::Value> arguments = {
+      rtorch::Tensor::borrow(std::span<float>(x), {8}),
+      rtorch::Tensor::borrow(std::span<float>(y), {8})};
+  auto refused = module.run(arguments);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == "RT_MODULE_STATEFUL");
+  auto instance = module.instance();
+  REQUIRE(instance);
+  auto results = instance->run(arguments);
+  REQUIRE(results);
+  CHECK((*results)[0].tensor().data<float>()[5] == 8.f);
+  CHECK((*results)[1].isNone());
+  CHECK(std::get<int64_t>((*results)[2].variant()) == 42);
+  auto total = instance->state(0);
+  REQUIRE(total);
+  CHECK(total->data<float>()[0] == 1.f);
+  CHECK(instance->runInto(arguments, std::vector<rtorch::Value>(3)));
+  CHECK(total->data<float>()[0] == 2.f);
+  CHECK(y[0] == 2.f);
+}
+
+TEST_CASE("options of a run") {
+  const rtorch::Module module = loaded("scale.rtm");
+  std::vector<float> columns(32);
+  for (size_t i = 0; i < 32; ++i)
+    columns[(i % 8) * 4 + i / 8] = float(i);
+  const auto x =
+      rtorch::Tensor::borrow(rtorch::DType::Float32, columns.data(), {4, 8}, {1, 4});
+  auto refused = module.run({x});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == "RT_LAYOUT_STRIDE");
+  CHECK(refused.error().source == "net.py:7");
+  uint32_t copies = 0;
+  size_t spans = 0;
+  rtorch::RunOptions options;
+  options.relayout = true;
+  options.copies = &copies;
+  options.threads = 1;
+  options.profile = [&](const rtorch_span &) { ++spans; };
+  auto results = module.run({x}, options);
+  REQUIRE(results);
+  CHECK(copies == 1);
+  CHECK(spans == 2);
+  CHECK((*results)[0].tensor().data<float>()[9] == 39.f);
+}
+
+TEST_CASE("a module describes itself") {
+  auto module = rtorch::Module::load(kFolder / "stateful.rtm", {.describe_only = true});
+  REQUIRE(module);
+  const rtorch::ModuleInfo info = module->describe();
+  REQUIRE(info.arguments.size() == 2);
+  CHECK(info.arguments[1].is_mutated);
+  CHECK(info.results[0].is_view);
+  CHECK(info.results[0].view_of == "buffer 'total'");
+  CHECK(info.results[1].is_constant);
+  CHECK(info.results[2].value == "42");
+  CHECK(info.states[0].name == "total");
+  CHECK(info.launches == 2);
+  auto memory = module->memory({});
+  REQUIRE(memory);
+  CHECK(memory->states == 32);
+}
+
+TEST_CASE("several threads run one module") {
+  const rtorch::Module module = loaded("embedding.rtm");
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int64_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      const std::vector<int64_t> ids(size_t(2 + 2 * t), t);
+      for (int i = 0; i < 100; ++i) {
+        auto results =
+            module.run({rtorch::Tensor::borrow(ids, {1, int64_t(ids.size())})});
+        if (!results || (*results)[0].tensor().data<float>().back() != float(t))
+          ++wrong;
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  CHECK(wrong == 0);
+}
