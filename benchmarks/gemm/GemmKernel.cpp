@@ -31,8 +31,9 @@ static cl::opt<std::string> output("o", cl::Required);
 static cl::opt<std::string> assembly("S", cl::desc("File for the assembly"));
 // For measuring other cuts than the chosen one.
 static cl::opt<int64_t> tileRows("tile-rows"), tileVectors("tile-vectors"),
-    maxDepth("max-depth"), maxRows("max-rows"), maxBlockRows("max-block-rows"),
-    minColumns("min-columns"), maxColumns("max-columns"), wantedTiles("tiles");
+    maxDepth("max-depth"), minRows("min-rows"), maxRows("max-rows"),
+    maxBlockRows("max-block-rows"), minColumns("min-columns"),
+    maxColumns("max-columns"), wantedTiles("tiles");
 
 static int fail(const llvm::Twine &message) {
   llvm::errs() << "gemm-kernel: " << message << "\n";
@@ -49,6 +50,7 @@ static gemm::Blocking blockingFor(const codegen::Target &target) {
   set(blocking.registers.vectors, tileVectors);
   set(blocking.maxDepth, maxDepth);
   set(blocking.maxBlockRows, maxBlockRows);
+  set(blocking.minRows, minRows);
   set(blocking.maxRows, maxRows);
   set(blocking.minColumns, minColumns);
   set(blocking.maxColumns, maxColumns);

@@ -8,9 +8,11 @@
 namespace rtorch::importer {
 namespace {
 
+/// Plain pointers: measuring the 300 KB of text at compile time exceeds what compilers
+/// evaluate.
 struct TableEntry {
-  std::string_view name;
-  std::string_view schema;
+  const char *name;
+  const char *schema;
 };
 
 /// Sorted by name.
@@ -43,10 +45,11 @@ std::string_view schemaName(size_t index) { return kTable[index].name; }
 
 const OpSchema *findSchema(std::string_view op) {
   const auto *end = std::end(kTable);
-  const auto *entry = std::lower_bound(
-      std::begin(kTable), end, op,
-      [](const TableEntry &a, std::string_view name) { return a.name < name; });
-  if (entry == end || entry->name != op)
+  const auto *entry = std::lower_bound(std::begin(kTable), end, op,
+                                       [](const TableEntry &a, std::string_view name) {
+                                         return std::string_view(a.name) < name;
+                                       });
+  if (entry == end || op != entry->name)
     return nullptr;
   // Parsed on first use: a program has some dozen different ops, the table thousands.
   static std::mutex mutex;

@@ -79,8 +79,8 @@ private:
   std::optional<layout::Expr> product() {
     std::optional<layout::Expr> result = factor();
     while (result) {
-      char op = consume("//") ? '/' : consume("%") ? '%' : consume("*") ? '*' : 0;
-      if (!op)
+      char op = consume("//") ? '/' : consume("%") ? '%' : consume("*") ? '*' : '\0';
+      if (op == '\0')
         break;
       std::optional<layout::Expr> next = factor();
       if (!next || (op != '*' && next->isConstant(0)))
@@ -125,24 +125,34 @@ private:
     return layout::Expr(value);
   }
 
-  /// After "L['": x'].size()[1]
+  /// After "L['": x'].size()[1], or a part of a nested argument: d']['k'][0].size()[1].
   std::optional<layout::Expr> size() {
-    size_t end = text_.find("'].size()[");
-    if (end == std::string_view::npos)
+    std::string name;
+    do {
+      size_t end = text_.find(text_.starts_with("[") ? "]" : "']");
+      if (end == std::string_view::npos)
+        return std::nullopt;
+      std::string_view part = text_.substr(0, end);
+      bool isIndex = part.starts_with("[");
+      name += (name.empty() ? "" : "_") + std::string(part.substr(isIndex ? 1 : 0));
+      text_.remove_prefix(end + (isIndex ? 1 : 2));
+    } while (consume("['") || text_.starts_with("["));
+    if (!consume(".size()["))
       return std::nullopt;
-    std::string_view name = text_.substr(0, end);
-    text_.remove_prefix(end + std::string_view("'].size()[").size());
     std::optional<layout::Expr> dim = integer();
     if (!dim || !consume("]"))
       return std::nullopt;
+    return sizeOfInput(name, dim->constant().value_or(-1));
+  }
+
+  std::optional<layout::Expr> sizeOfInput(const std::string &name, int64_t dim) const {
     for (const InputSpec &input : program_.inputs) {
       auto *ref = std::get_if<TensorRef>(&input.argument);
       if (!ref || input.name != name || input.kind != InputSpec::Kind::UserInput)
         continue;
       const TensorMeta &meta = program_.graph.tensor(*ref);
-      size_t index = static_cast<size_t>(dim->constant().value_or(-1));
-      return index < meta.sizes.size() ? std::optional(meta.sizes[index])
-                                       : std::nullopt;
+      if (dim >= 0 && dim < static_cast<int64_t>(meta.sizes.size()))
+        return meta.sizes[dim];
     }
     return std::nullopt;
   }

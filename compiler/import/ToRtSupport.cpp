@@ -216,8 +216,9 @@ LogicalResult checkDims(translate::Call &call) {
   bool inserts = llvm::StringRef(call.node.op).starts_with("aten.unsqueeze");
   if (inserts || (rank == 0 && acceptsRankZero(call.node.op)))
     ++rank;
-  for (const char *name : {"dim", "dims", "dim0", "dim1", "dim2", "start_dim",
-                           "end_dim", "dimension", "source", "destination"})
+  for (const char *name :
+       {"dim", "dims", "dim0", "dim1", "dim2", "start_dim", "end_dim", "axis0", "axis1",
+        "dimension", "source", "destination"})
     for (const layout::Expr &dim : call.exprs(name)) {
       int64_t value = dim.constant().value_or(rank);
       if (value >= rank || value < -rank) {

@@ -19,6 +19,9 @@ bool isConstantWeight(Value value) {
   auto parameter = viewRoot(value).getDefiningOp<rt::ParameterOp>();
   if (!parameter || parameter.getMutated() || tensorType(value).getRank() != 2)
     return false;
+  // Packed panels go to registers as they are; what is widened on the way does not.
+  if (Type type = tensorType(value).getElementType(); !type.isF32() && !type.isF64())
+    return false;
   layout::Layout layout = tensorType(value).getLayout();
   auto isConstant = [](const layout::Expr &expr) { return expr.isConstant(); };
   return llvm::all_of(layout.sizes, isConstant) &&

@@ -3,6 +3,7 @@
 #include "runtime/format/Text.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace rtorch::core {
@@ -14,8 +15,10 @@ using format::text;
 
 namespace {
 
-/// Printing stops here: a table may share subterms so that the text grows exponentially.
+/// Printing stops here: a table may share subterms so that the text grows
+/// exponentially.
 constexpr size_t kLongestText = 400;
+constexpr size_t kDeepest = 64;
 
 /// a op b; nullopt on overflow and on division by zero.
 std::optional<int64_t> apply(ExprOp op, int64_t a, int64_t b) {
@@ -59,49 +62,60 @@ Error evaluationError(const format::Manifest &manifest, ExprId id, bool byZero,
 /// Precedence of what print() gives: a sum is put in parentheses within a product.
 enum class Binding : uint8_t { Sum, Product, Atom };
 
+/// Appends to one text, so that its length bounds the work.
 struct Printer {
   const format::Manifest &manifest;
+  std::string out;
 
-  std::string print(ExprId id, Binding outer, size_t depth) const {
+  void print(ExprId id, Binding outer, size_t depth) {
+    if (out.size() > kLongestText)
+      return;
+    if (depth > kDeepest) {
+      out += "...";
+      return;
+    }
     const ExprNode &node = manifest.exprs[id];
-    if (depth > 64)
-      return "...";
     switch (node.op) {
     case ExprOp::Constant:
-      return node.a < 0 && outer != Binding::Sum ? text("(", node.a, ")")
-                                                 : text(node.a);
+      out +=
+          node.a < 0 && outer != Binding::Sum ? text("(", node.a, ")") : text(node.a);
+      return;
     case ExprOp::Symbol:
-      return manifest.symbols[size_t(node.a)].name;
+      out += manifest.symbols[size_t(node.a)].name;
+      return;
     case ExprOp::Add:
       return infix(node, " + ", Binding::Sum, outer, depth);
     case ExprOp::Mul:
       return infix(node, "*", Binding::Product, outer, depth);
     case ExprOp::FloorDiv:
-      return call("floordiv", node, depth);
+      return call("floordiv(", node, depth);
     case ExprOp::Mod:
-      return call("mod", node, depth);
+      return call("mod(", node, depth);
     case ExprOp::Min:
-      return call("min", node, depth);
+      return call("min(", node, depth);
     case ExprOp::Max:
-      return call("max", node, depth);
+      return call("max(", node, depth);
     }
-    return {};
   }
 
-  std::string operands(const ExprNode &node, const char *between, Binding binding,
-                       size_t depth) const {
-    std::string a = print(ExprId(node.a), binding, depth + 1);
-    if (a.size() > kLongestText)
-      return "...";
-    return text(a, between, print(ExprId(node.b), binding, depth + 1));
+private:
+  void operands(const ExprNode &node, const char *between, Binding binding,
+                size_t depth) {
+    print(ExprId(node.a), binding, depth + 1);
+    out += between;
+    print(ExprId(node.b), binding, depth + 1);
   }
-  std::string infix(const ExprNode &node, const char *sign, Binding binding,
-                    Binding outer, size_t depth) const {
-    std::string inner = operands(node, sign, binding, depth);
-    return outer > binding ? text("(", inner, ")") : inner;
+  void infix(const ExprNode &node, const char *sign, Binding binding, Binding outer,
+             size_t depth) {
+    const bool parentheses = outer > binding;
+    out += parentheses ? "(" : "";
+    operands(node, sign, binding, depth);
+    out += parentheses ? ")" : "";
   }
-  std::string call(const char *name, const ExprNode &node, size_t depth) const {
-    return text(name, "(", operands(node, ", ", Binding::Sum, depth), ")");
+  void call(const char *opening, const ExprNode &node, size_t depth) {
+    out += opening;
+    operands(node, ", ", Binding::Sum, depth);
+    out += ")";
   }
 };
 
@@ -129,10 +143,11 @@ Status evaluate(const format::Manifest &manifest, std::span<const int64_t> symbo
 }
 
 std::string printExpr(const format::Manifest &manifest, ExprId id) {
-  std::string out = Printer{manifest}.print(id, Binding::Sum, 0);
-  if (out.size() > kLongestText)
-    out = out.substr(0, kLongestText) + "...";
-  return out;
+  Printer printer{manifest, {}};
+  printer.print(id, Binding::Sum, 0);
+  if (printer.out.size() > kLongestText)
+    printer.out = printer.out.substr(0, kLongestText) + "...";
+  return std::move(printer.out);
 }
 
 std::optional<int64_t> constantValue(const format::Manifest &manifest, ExprId id) {

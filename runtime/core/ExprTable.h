@@ -10,8 +10,8 @@
 namespace rtorch::core {
 
 /// Evaluates all expressions in one pass. `symbols` has one value per symbol of the
-/// manifest, `values` room for one per expression. Fails with LayoutOverflow, naming the
-/// expression and the symbols' values, on int64 overflow and on division by zero.
+/// manifest, `values` room for one per expression. Fails with LayoutOverflow, naming
+/// the expression and the symbols' values, on int64 overflow and on division by zero.
 /// Allocates only when it fails.
 Status evaluate(const format::Manifest &manifest, std::span<const int64_t> symbols,
                 std::span<int64_t> values);

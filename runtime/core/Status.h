@@ -46,9 +46,9 @@ private:
 /// A value, or an error.
 template <typename T> class [[nodiscard]] Result final {
 public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: as Status
-  Result(Error error) : status_(std::move(error)) {}          // NOLINT
-  Result(Status failure) : status_(std::move(failure)) {}     // NOLINT: only !ok()
+  Result(T value) : value_(std::move(value)) {}           // NOLINT: as Status
+  Result(Error error) : status_(std::move(error)) {}      // NOLINT
+  Result(Status failure) : status_(std::move(failure)) {} // NOLINT: only !ok()
 
   bool ok() const { return value_.has_value(); }
   /// Only when ok().

@@ -19,12 +19,19 @@ struct TensorView {
 
 /// One leaf of the flattened arguments or results of a call. Borrows everything.
 struct Value {
-  enum class Kind : uint8_t { None = 0, Tensor = 1, Bool = 2, Int = 3, Float = 4, String = 5 };
+  enum class Kind : uint8_t {
+    None = 0,
+    Tensor = 1,
+    Bool = 2,
+    Int = 3,
+    Float = 4,
+    String = 5
+  };
   Kind kind = Kind::None;
-  TensorView tensor;             // Tensor
-  int64_t integer = 0;           // Bool and Int
-  double real = 0;               // Float
-  const char *string = nullptr;  // String
+  TensorView tensor;            // Tensor
+  int64_t integer = 0;          // Bool and Int
+  double real = 0;              // Float
+  const char *string = nullptr; // String
 };
 
 /// "a tensor", "an integer", ...

@@ -5,8 +5,8 @@ namespace rtorch::executor::capi {
 namespace {
 
 /// Made when the library is loaded: there may be no memory for it later.
-rtorch_error theOutOfMemoryError{
-    core::makeError(core::ErrorCode::MemoryExhausted, "the process has no more memory")};
+rtorch_error theOutOfMemoryError{core::makeError(core::ErrorCode::MemoryExhausted,
+                                                 "the process has no more memory")};
 
 } // namespace
 

@@ -13,9 +13,8 @@ using format::text;
 namespace {
 
 const Description &descriptionOf(const rtorch_module &module) {
-  std::call_once(module.described, [&] {
-    module.description = describe(module.module->manifest());
-  });
+  std::call_once(module.described,
+                 [&] { module.description = describe(module.module->manifest()); });
   return module.description;
 }
 

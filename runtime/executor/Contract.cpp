@@ -121,8 +121,8 @@ Status checkKind(const Manifest &manifest, size_t index, const Value &value) {
                     text(expectedKind(argument), ", which the module was compiled for"),
                     printValue(value));
   }
-  const Value::Kind wanted = argument.kind == Argument::Kind::Int ? Value::Kind::Int
-                                                                  : Value::Kind::Tensor;
+  const Value::Kind wanted =
+      argument.kind == Argument::Kind::Int ? Value::Kind::Int : Value::Kind::Tensor;
   if (value.kind != wanted)
     return mismatch(ErrorCode::ArgumentKind, argumentName(manifest, index),
                     expectedKind(argument), core::kindName(value.kind));
@@ -252,13 +252,12 @@ Status checkSizes(const Manifest &manifest, const ShapePlan &plan,
     const std::span<const int64_t> sizes = arguments[i].tensor.sizes;
     for (size_t d = 0; d < sizes.size(); ++d)
       if (sizes[d] != plan.value(argument.tensor.sizes[d]))
-        return withOp(
-            mismatch(ErrorCode::LayoutSize,
-                     text(argumentName(manifest, i), ": dimension ", d),
-                     text("size ",
-                          printExpected(manifest, plan, argument.tensor.sizes[d])),
-                     text(sizes[d], " (sizes ", core::printList(sizes), ")")),
-            argument);
+        return withOp(mismatch(ErrorCode::LayoutSize,
+                               text(argumentName(manifest, i), ": dimension ", d),
+                               text("size ", printExpected(manifest, plan,
+                                                           argument.tensor.sizes[d])),
+                               text(sizes[d], " (sizes ", core::printList(sizes), ")")),
+                      argument);
   }
   return {};
 }
@@ -285,10 +284,10 @@ Status checkResultBuffer(const Manifest &manifest, const ShapePlan &plan, size_t
     return status;
   for (size_t d = 0; d < tensor.sizes.size(); ++d)
     if (tensor.sizes[d] != plan.value(spec.sizes[d]))
-      return mismatch(ErrorCode::LayoutSize, text(name(), ": dimension ", d),
-                      text("size ", printExpected(manifest, plan, spec.sizes[d])),
-                      text(tensor.sizes[d], " (sizes ", core::printList(tensor.sizes),
-                           ")"));
+      return mismatch(
+          ErrorCode::LayoutSize, text(name(), ": dimension ", d),
+          text("size ", printExpected(manifest, plan, spec.sizes[d])),
+          text(tensor.sizes[d], " (sizes ", core::printList(tensor.sizes), ")"));
   const size_t dim = firstWrongStride(spec, plan, tensor);
   if (dim != tensor.sizes.size())
     return strideError(spec, plan, manifest, tensor, dim, name);

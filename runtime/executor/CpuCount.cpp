@@ -75,8 +75,7 @@ unsigned affinityCpus() {
     if (!set)
       return 1;
     const size_t size = CPU_ALLOC_SIZE(bits);
-    const int count =
-        sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+    const int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
     CPU_FREE(set);
     if (count > 0)
       return unsigned(count);

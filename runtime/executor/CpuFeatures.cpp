@@ -119,8 +119,8 @@ constexpr Feature kFeatures[] = {
 };
 
 bool readCpuid(uint32_t leaf, uint32_t subleaf, uint32_t (&out)[4]) {
-  return __get_cpuid_count(leaf, subleaf, &out[EAX], &out[EBX], &out[ECX],
-                           &out[EDX]) != 0;
+  return __get_cpuid_count(leaf, subleaf, &out[EAX], &out[EBX], &out[ECX], &out[EDX]) !=
+         0;
 }
 
 /// The states that the operating system saves on a context switch (XCR0).
@@ -166,12 +166,12 @@ struct Feature {
 
 /// Bits of the Linux ABI (asm/hwcap.h).
 constexpr Feature kFeatures[] = {
-    {"fp-armv8", AT_HWCAP, 0}, {"neon", AT_HWCAP, 1},     {"aes", AT_HWCAP, 3},
-    {"sha2", AT_HWCAP, 6},     {"crc", AT_HWCAP, 7},      {"lse", AT_HWCAP, 8},
-    {"fullfp16", AT_HWCAP, 9}, {"rdm", AT_HWCAP, 12},     {"jsconv", AT_HWCAP, 13},
-    {"complxnum", AT_HWCAP, 14}, {"rcpc", AT_HWCAP, 15},  {"dotprod", AT_HWCAP, 20},
-    {"sve", AT_HWCAP, 22},     {"fp16fml", AT_HWCAP, 23}, {"sve2", AT_HWCAP2, 1},
-    {"i8mm", AT_HWCAP2, 13},   {"bf16", AT_HWCAP2, 14},
+    {"fp-armv8", AT_HWCAP, 0},   {"neon", AT_HWCAP, 1},     {"aes", AT_HWCAP, 3},
+    {"sha2", AT_HWCAP, 6},       {"crc", AT_HWCAP, 7},      {"lse", AT_HWCAP, 8},
+    {"fullfp16", AT_HWCAP, 9},   {"rdm", AT_HWCAP, 12},     {"jsconv", AT_HWCAP, 13},
+    {"complxnum", AT_HWCAP, 14}, {"rcpc", AT_HWCAP, 15},    {"dotprod", AT_HWCAP, 20},
+    {"sve", AT_HWCAP, 22},       {"fp16fml", AT_HWCAP, 23}, {"sve2", AT_HWCAP2, 1},
+    {"i8mm", AT_HWCAP2, 13},     {"bf16", AT_HWCAP2, 14},
 };
 
 } // namespace
@@ -193,8 +193,7 @@ core::Status checkTarget(const std::string &triple, const std::string &cpu,
                          std::span<const std::string> features) {
   const std::string_view architecture =
       std::string_view(triple).substr(0, triple.find('-'));
-  if (architecture != hostArchitecture() ||
-      triple.find("linux") == std::string::npos)
+  if (architecture != hostArchitecture() || triple.find("linux") == std::string::npos)
     return core::makeError(ErrorCode::ModuleTarget,
                            text("the module is for '", triple, "', but this is ",
                                 hostArchitecture(), " linux"));

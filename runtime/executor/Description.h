@@ -12,11 +12,11 @@ namespace rtorch::executor {
 /// Sizes and strides of a tensor of the manifest: as text, and as numbers where no
 /// symbol decides (else -1).
 struct DescribedTensor {
-  std::vector<std::string> texts;         // sizes, then strides
+  std::vector<std::string> texts;          // sizes, then strides
   std::vector<const char *> text_pointers; // into `texts`
-  std::vector<int64_t> fixed;             // sizes, then strides
-  std::string value;                      // of an integer leaf
-  std::string view_of;                    // of a result that is a view
+  std::vector<int64_t> fixed;              // sizes, then strides
+  std::string value;                       // of an integer leaf
+  std::string view_of;                     // of a result that is a view
 };
 
 struct Description {

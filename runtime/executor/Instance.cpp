@@ -79,8 +79,7 @@ Value constantLeaf(const format::ConstantValue &constant) {
     break;
   case Kind::Bool:
   case Kind::Int:
-    value.kind =
-        constant.kind == Kind::Bool ? Value::Kind::Bool : Value::Kind::Int;
+    value.kind = constant.kind == Kind::Bool ? Value::Kind::Bool : Value::Kind::Int;
     value.integer = constant.integer;
     break;
   case Kind::Float:
@@ -112,8 +111,9 @@ Instance::Instance(std::shared_ptr<const Module> module)
 Result<std::unique_ptr<Instance>>
 Instance::create(std::shared_ptr<const Module> module) {
   if (!module->isRunnable())
-    return core::makeError(ErrorCode::ModuleNotRunnable,
-                           "the module was loaded to be described only, and cannot run");
+    return core::makeError(
+        ErrorCode::ModuleNotRunnable,
+        "the module was loaded to be described only, and cannot run");
   std::unique_ptr<Instance> instance(new Instance(std::move(module)));
   if (Status status = instance->initializeStates(); !status.ok())
     return status;
@@ -278,9 +278,9 @@ Status Instance::placeResult(const ShapePlan &plan, size_t index, Value &result,
     return checkResultBuffer(manifest, plan, index, result);
   }
   const ResultShape &shape = plan.result(index);
-  result = Value{Value::Kind::Tensor,
-                 {manifest.results[index].tensor.dtype, shape.sizes, shape.strides,
-                  nullptr}};
+  result = Value{
+      Value::Kind::Tensor,
+      {manifest.results[index].tensor.dtype, shape.sizes, shape.strides, nullptr}};
   if (options.allocate.call) {
     result.tensor.data = options.allocate.call(options.allocate.user, index,
                                                result.tensor, size_t(shape.bytes));
@@ -328,13 +328,12 @@ Status Instance::bindMemory(ShapePlan &plan, const RunOptions &options,
     arena_ = static_cast<std::byte *>(options.arena);
     if (reinterpret_cast<uintptr_t>(arena_) % RTORCH_ALIGNMENT != 0 ||
         options.arena_bytes < size_t(*bytes))
-      return core::makeError(ErrorCode::MemoryArena,
-                             text("the arena: expected ", *bytes,
-                                  " bytes aligned to ", RTORCH_ALIGNMENT, " for ",
-                                  threads, " threads, but got ", options.arena_bytes,
-                                  " bytes at an address that is ",
-                                  reinterpret_cast<uintptr_t>(arena_) % RTORCH_ALIGNMENT,
-                                  " bytes off"));
+      return core::makeError(
+          ErrorCode::MemoryArena,
+          text("the arena: expected ", *bytes, " bytes aligned to ", RTORCH_ALIGNMENT,
+               " for ", threads, " threads, but got ", options.arena_bytes,
+               " bytes at an address that is ",
+               reinterpret_cast<uintptr_t>(arena_) % RTORCH_ALIGNMENT, " bytes off"));
   } else {
     if (Status status = workspace_.reserve(size_t(*bytes), "the arena"); !status.ok())
       return status;
@@ -423,9 +422,9 @@ void Instance::describeResults(const ShapePlan &plan, std::span<Value> results) 
 Result<Value> Instance::state(size_t index) const {
   const Manifest &manifest = module_->manifest();
   if (index >= states_.size())
-    return core::makeError(ErrorCode::ApiUsage,
-                           text("there is no buffer ", index, "; the module has ",
-                                states_.size()));
+    return core::makeError(
+        ErrorCode::ApiUsage,
+        text("there is no buffer ", index, "; the module has ", states_.size()));
   const format::State &state = manifest.states[index];
   const StateShape &shape = module_->stateShape(index);
   return Value{Value::Kind::Tensor,

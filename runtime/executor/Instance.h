@@ -27,7 +27,8 @@ struct LaunchSpan {
 
 /// Called by the thread that runs the module.
 struct ProfileHook {
-  void (*call)(void *user, const format::Manifest &manifest, const LaunchSpan &span) = nullptr;
+  void (*call)(void *user, const format::Manifest &manifest,
+               const LaunchSpan &span) = nullptr;
   void *user = nullptr;
 };
 
@@ -94,11 +95,12 @@ public:
   static core::Error busyError();
 
   /// Checks the call and runs the schedule. `results` has one entry per result of the
-  /// module: a Tensor value with data is the caller's memory for it; otherwise (or where
-  /// it is what an earlier run put there) memory comes from options.allocate or is the
-  /// instance's own, valid until its next run. Entries of views and numbers are ignored.
-  /// On success each entry describes its result; sizes and strides stay valid until
-  /// the next run. On failure results, mutated arguments and states hold anything.
+  /// module: a Tensor value with data is the caller's memory for it; otherwise (or
+  /// where it is what an earlier run put there) memory comes from options.allocate or
+  /// is the instance's own, valid until its next run. Entries of views and numbers are
+  /// ignored. On success each entry describes its result; sizes and strides stay valid
+  /// until the next run. On failure results, mutated arguments and states hold
+  /// anything.
   ///
   /// Does not allocate when the sizes have been seen before and memory suffices.
   core::Status run(const Turn &turn, std::span<const core::Value> arguments,

@@ -38,7 +38,8 @@ void OverlapCheck::addTensor(Owner owner, size_t index, const core::TensorView &
       above += steps * uint64_t(tensor.strides[d]);
   }
   const auto address = reinterpret_cast<uintptr_t>(tensor.data);
-  ranges_.push_back({address - below, address + above, owner, written, uint32_t(index)});
+  ranges_.push_back(
+      {address - below, address + above, owner, written, uint32_t(index)});
 }
 
 core::Status OverlapCheck::check() {
@@ -82,10 +83,10 @@ core::Error OverlapCheck::error(const Range &written, const Range &other) const 
                                          std::pair(written.owner, written.index);
   const Range &a = swap ? other : written, &b = swap ? written : other;
   const uintptr_t shared = std::min(a.end, b.end) - std::max(a.begin, b.begin);
-  return core::makeError(
-      core::ErrorCode::LayoutOverlap,
-      text("expected ", name(a), ", which the module writes to, apart from ", name(b),
-           ", but got memory that shares ", shared, " bytes"));
+  return core::makeError(core::ErrorCode::LayoutOverlap,
+                         text("expected ", name(a),
+                              ", which the module writes to, apart from ", name(b),
+                              ", but got memory that shares ", shared, " bytes"));
 }
 
 } // namespace rtorch::executor

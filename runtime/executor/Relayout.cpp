@@ -27,11 +27,10 @@ void copyStrided(std::span<const int64_t> sizes, size_t width, std::byte *target
   }
   if (sizes.size() > 1) {
     for (int64_t i = 0; i < sizes[0]; ++i)
-      copyStrided(sizes.subspan(1), width,
-                  target + i * targetStrides[0] * int64_t(width),
-                  targetStrides.subspan(1),
-                  source + i * sourceStrides[0] * int64_t(width),
-                  sourceStrides.subspan(1));
+      copyStrided(
+          sizes.subspan(1), width, target + i * targetStrides[0] * int64_t(width),
+          targetStrides.subspan(1), source + i * sourceStrides[0] * int64_t(width),
+          sourceStrides.subspan(1));
     return;
   }
   auto row = width == 1   ? copyRow<uint8_t>

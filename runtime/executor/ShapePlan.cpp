@@ -125,9 +125,9 @@ Result<int64_t> ShapePlan::storageBytes(const Module &module,
     auto bytes = core::extentBytes(spec.dtype, evaluated(spec.sizes, exprs_),
                                    evaluated(spec.strides, exprs_));
     if (!bytes)
-      return inconsistent(manifest, text("argument '",
-                                         manifest.arguments[storage.index].name,
-                                         "' would have a size that cannot be"));
+      return inconsistent(manifest,
+                          text("argument '", manifest.arguments[storage.index].name,
+                               "' would have a size that cannot be"));
     return *bytes;
   }
   case StorageKind::Result:
@@ -223,7 +223,8 @@ void ShapePlan::bindArena(const Module &module, std::byte *arena,
       else if (storage.kind == StorageKind::State)
         buffer = states[storage.index] + offset;
       else if (storage.kind == StorageKind::Constant)
-        buffer = const_cast<std::byte *>(module.constant(storage.index).data()) + offset;
+        buffer =
+            const_cast<std::byte *>(module.constant(storage.index).data()) + offset;
     }
 }
 

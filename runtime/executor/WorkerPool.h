@@ -31,7 +31,7 @@ struct Job {
   size_t scratch_stride = 0;
   ThreadSpan *spans = nullptr; // one per thread, or null: not measured
 
-  alignas(64) std::atomic<int64_t> next = 0; // the first tile not yet taken
+  alignas(64) std::atomic<int64_t> next = 0;  // the first tile not yet taken
   alignas(64) std::atomic<int32_t> error = 0; // what a kernel returned
 
   /// Takes tiles until none are left or one has failed.

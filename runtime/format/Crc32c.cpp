@@ -64,7 +64,8 @@ constexpr uint32_t shiftOperator(size_t bytes) {
   return result;
 }
 
-/// The instruction takes three cycles but starts every cycle: three blocks side by side.
+/// The instruction takes three cycles but starts every cycle: three blocks side by
+/// side.
 constexpr size_t kBlock = 8192;
 constexpr uint32_t kShiftOne = shiftOperator(kBlock);
 constexpr uint32_t kShiftTwo = shiftOperator(2 * kBlock);

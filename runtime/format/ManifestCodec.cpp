@@ -68,7 +68,8 @@ private:
     if (!problem_.empty())
       return false;
     if (count > bytes_.size() - position_) {
-      fail(text("expected ", count, " more bytes, but got ", bytes_.size() - position_));
+      fail(
+          text("expected ", count, " more bytes, but got ", bytes_.size() - position_));
       return false;
     }
     position_ += count;
@@ -139,8 +140,7 @@ FormatStatus decode(std::span<const std::byte> bytes, Manifest &manifest) {
   decoder(manifest);
   decoder.finish();
   if (!decoder.problem().empty())
-    return formatError(FormatErrorKind::Damaged,
-                       text("manifest: ", decoder.problem()));
+    return formatError(FormatErrorKind::Damaged, text("manifest: ", decoder.problem()));
   if (FormatStatus error = validate(manifest))
     return formatError(FormatErrorKind::Damaged, std::move(error->message));
   return std::nullopt;

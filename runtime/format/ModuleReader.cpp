@@ -62,7 +62,7 @@ FormatStatus ModuleFile::map(const std::filesystem::path &path) {
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0)
     return ioError("cannot open");
-  struct stat info {};
+  struct stat info{};
   if (fstat(descriptor_, &info) != 0)
     return ioError("cannot read");
   if (!S_ISREG(info.st_mode))
@@ -85,8 +85,8 @@ FormatStatus ModuleFile::checkTrailer() {
   if (std::memcmp(t.magic, kMagic, sizeof kMagic) != 0)
     return formatError(FormatErrorKind::NotAModule,
                        "is no module file, or its end is missing");
-  if (FormatStatus error = checkCrc(
-          "trailer", bytes_.last(sizeof(Trailer)).first(60), t.trailer_crc))
+  if (FormatStatus error =
+          checkCrc("trailer", bytes_.last(sizeof(Trailer)).first(60), t.trailer_crc))
     return error;
   if (t.format_version != kFormatVersion)
     return formatError(FormatErrorKind::Version,
@@ -113,8 +113,7 @@ FormatStatus ModuleFile::check() {
   if (FormatStatus error = checkTrailer())
     return error;
   const Trailer &t = trailer_;
-  if (FormatStatus error =
-          checkCrc("ELF image", bytes_.first(t.elf_bytes), t.elf_crc))
+  if (FormatStatus error = checkCrc("ELF image", bytes_.first(t.elf_bytes), t.elf_crc))
     return error;
   std::span<const std::byte> encoded =
       bytes_.subspan(t.manifest_offset, t.manifest_bytes);
@@ -137,9 +136,9 @@ std::span<const std::byte> ModuleFile::constant(size_t index) const {
 
 FormatStatus ModuleFile::verifyConstants() const {
   const Trailer &t = trailer_;
-  if (FormatStatus error = checkCrc(
-          "constants", bytes_.subspan(t.constants_offset, t.constants_bytes),
-          t.constants_crc))
+  if (FormatStatus error =
+          checkCrc("constants", bytes_.subspan(t.constants_offset, t.constants_bytes),
+                   t.constants_crc))
     return error;
   const uint64_t constantsEnd = t.constants_offset + t.constants_bytes;
   auto isZero = [](std::byte byte) { return byte == std::byte(0); };

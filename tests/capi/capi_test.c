@@ -127,13 +127,12 @@ static void test_describe(void) {
   CHECK(failed_with(rtorch_module_memory(module, symbols, 1, 1, &memory),
                     "RT_API_USAGE"));
   int64_t sizes[3], strides[3];
-  CHECK(
-      succeeded(rtorch_module_result_layout(module, symbols, 2, 0, sizes, strides)));
+  CHECK(succeeded(rtorch_module_result_layout(module, symbols, 2, 0, sizes, strides)));
   CHECK(sizes[0] == 4 && sizes[1] == 6 && strides[0] == 48);
 
   rtorch_instance *instance = NULL;
-  CHECK(failed_with(rtorch_instance_create(module, &instance),
-                    "RT_MODULE_NOT_RUNNABLE"));
+  CHECK(
+      failed_with(rtorch_instance_create(module, &instance), "RT_MODULE_NOT_RUNNABLE"));
   CHECK(instance == NULL);
   rtorch_module_destroy(module);
 }

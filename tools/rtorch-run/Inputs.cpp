@@ -12,8 +12,8 @@ Error wrongType(size_t index, const ValueInfo &info, const std::string &expected
                 const NpyArray &array) {
   return {"RT_ARGUMENT_DTYPE",
           "argument " + std::to_string(index) + " '" + info.name + "': expected " +
-              expected + ", but got the " + array.type.str() + " array '" +
-              array.name + "'",
+              expected + ", but got the " + array.type.str() + " array '" + array.name +
+              "'",
           {},
           {}};
 }
@@ -72,8 +72,8 @@ Expected<Value> scalarOf(size_t index, const ValueInfo &info, const NpyArray &ar
     return Value(integerOf(array));
   if (array.type.width == 2)
     return wrongType(index, info, "float32 or float64", array);
-  const double real = array.type.width == 4 ? double(load<float>(array))
-                                            : load<double>(array);
+  const double real =
+      array.type.width == 4 ? double(load<float>(array)) : load<double>(array);
   if (info.kind == RTORCH_VALUE_NONE && std::isnan(real))
     return Value();
   return Value(real);
@@ -117,8 +117,8 @@ Expected<Inputs> Inputs::read(std::span<const NpyArray> arrays,
   const bool withoutConstants = constants != 0 && arrays.size() == count - constants;
   if (!withoutConstants && arrays.size() != count)
     return Error{"RT_ARGUMENT_COUNT",
-                 "the inputs: expected " + std::to_string(count) +
-                     " arrays, but got " + std::to_string(arrays.size()),
+                 "the inputs: expected " + std::to_string(count) + " arrays, but got " +
+                     std::to_string(arrays.size()),
                  {},
                  {}};
   Inputs inputs;

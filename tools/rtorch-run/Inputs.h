@@ -12,10 +12,10 @@ namespace rtorch::run {
 /// The arguments of a call, and the memory of those that the module writes to.
 class Inputs final {
 public:
-  /// The i-th array is the i-th argument; arguments that must have one certain value may
-  /// all be left out. bfloat16 comes as uint16 bits; integers, bools and floats as 0-d
-  /// arrays, None as a 0-d nan, a string as uint8 characters. Whether the arrays fit the
-  /// module is the runtime's to say.
+  /// The i-th array is the i-th argument; arguments that must have one certain value
+  /// may all be left out. bfloat16 comes as uint16 bits; integers, bools and floats as
+  /// 0-d arrays, None as a 0-d nan, a string as uint8 characters. Whether the arrays
+  /// fit the module is the runtime's to say.
   static Expected<Inputs> read(std::span<const archive::NpyArray> arrays,
                                const ModuleInfo &info);
 

@@ -45,9 +45,8 @@ template <typename T> archive::NpyArray scalar(std::string name, char kind, T va
 } // namespace
 
 archive::NpyArray copyOf(std::string name, const Tensor &tensor) {
-  auto array =
-      archive::NpyArray::zeros(std::move(name), typeOf(tensor.dtype()),
-                               {tensor.sizes().begin(), tensor.sizes().end()});
+  auto array = archive::NpyArray::zeros(std::move(name), typeOf(tensor.dtype()),
+                                        {tensor.sizes().begin(), tensor.sizes().end()});
   if (tensor.numel() == 0)
     return array;
   auto *source = static_cast<const std::byte *>(tensor.raw());
@@ -59,10 +58,9 @@ archive::NpyArray copyOf(std::string name, const Tensor &tensor) {
   return array;
 }
 
-Expected<std::vector<archive::NpyArray>> collectOutputs(const ModuleInfo &info,
-                                                        std::span<const Value> arguments,
-                                                        std::span<const Value> results,
-                                                        const Instance &instance) {
+Expected<std::vector<archive::NpyArray>>
+collectOutputs(const ModuleInfo &info, std::span<const Value> arguments,
+               std::span<const Value> results, const Instance &instance) {
   std::vector<archive::NpyArray> arrays;
   for (size_t i = 0; i < results.size(); ++i) {
     std::string name = "out_" + std::to_string(i);
@@ -76,10 +74,10 @@ Expected<std::vector<archive::NpyArray>> collectOutputs(const ModuleInfo &info,
     else if (auto *truth = std::get_if<bool>(&leaf))
       arrays.push_back(scalar(std::move(name), 'b', uint8_t(*truth)));
     else if (auto *string = std::get_if<std::string>(&leaf))
-      arrays.push_back(copyOf(std::move(name),
-                              Tensor::borrow(DType::UInt8,
-                                             const_cast<char *>(string->data()),
-                                             {int64_t(string->size())})));
+      arrays.push_back(
+          copyOf(std::move(name),
+                 Tensor::borrow(DType::UInt8, const_cast<char *>(string->data()),
+                                {int64_t(string->size())})));
   }
   for (size_t i = 0; i < arguments.size(); ++i)
     if (info.arguments[i].is_mutated)

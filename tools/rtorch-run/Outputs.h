@@ -15,9 +15,8 @@ archive::NpyArray copyOf(std::string name, const Tensor &tensor);
 
 /// All that a run has left: results `out_<i>` (None has no array), mutated arguments
 /// `after_<i>`, mutated buffers `buf_<name>`.
-Expected<std::vector<archive::NpyArray>> collectOutputs(const ModuleInfo &info,
-                                                        std::span<const Value> arguments,
-                                                        std::span<const Value> results,
-                                                        const Instance &instance);
+Expected<std::vector<archive::NpyArray>>
+collectOutputs(const ModuleInfo &info, std::span<const Value> arguments,
+               std::span<const Value> results, const Instance &instance);
 
 } // namespace rtorch::run

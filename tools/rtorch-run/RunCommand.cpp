@@ -25,7 +25,8 @@ double quantile(std::vector<double> samples, double q) {
   const double position = q * double(samples.size() - 1);
   const auto below = size_t(position);
   const size_t above = std::min(below + 1, samples.size() - 1);
-  return samples[below] + (samples[above] - samples[below]) * (position - double(below));
+  return samples[below] +
+         (samples[above] - samples[below]) * (position - double(below));
 }
 
 /// Buffers as they are before the first run, to begin every timed run alike.

@@ -25,8 +25,7 @@ std::string Trace::json(const std::string &module) const {
          {"ph", "M"},
          {"pid", 1},
          {"tid", thread},
-         {"args",
-          {{"name", thread ? "worker " + std::to_string(thread) : "caller"}}}});
+         {"args", {{"name", thread ? "worker " + std::to_string(thread) : "caller"}}}});
   for (const rtorch_span &span : spans_) {
     Json arguments = {{"kernel", span.kernel}, {"launch", span.launch}};
     if (*span.source)

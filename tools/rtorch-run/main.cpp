@@ -32,9 +32,9 @@ int runCommand(int argc, char **argv) {
   auto *inputs = app.add_option("--inputs", options.inputs,
                                 "arguments; may be left out where there are none")
                      ->type_name("IN.npz");
-  auto *outputs = app.add_option("--outputs", options.outputs,
-                                 "where to write the results")
-                      ->type_name("OUT.npz");
+  auto *outputs =
+      app.add_option("--outputs", options.outputs, "where to write the results")
+          ->type_name("OUT.npz");
   app.add_option("--threads", options.threads,
                  "threads to run on (default: the CPUs of the process)")
       ->check(CLI::Range(1u, 1024u))

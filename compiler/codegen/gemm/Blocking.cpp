@@ -32,7 +32,11 @@ Blocking chooseBlocking(const Target &target, int64_t elementBytes, bool packedB
   int64_t fitting = target.l2Bytes / 2 / (blocking.maxDepth * elementBytes);
   blocking.maxBlockRows = std::clamp<int64_t>(fitting, 4 * rows, 192) / rows * rows;
   blocking.maxRows = packedB ? blocking.maxBlockRows : 4 * blocking.maxBlockRows;
-  blocking.minColumns = 4 * blocking.registers.columns();
+  // Where each tile packs its part of B, enough rows must share the work.
+  blocking.minRows = packedB ? 64 : blocking.maxBlockRows;
+  // Packing in the tile reads short runs of each row of B: narrow tiles would miss the
+  // TLB for every row, once per tile.
+  blocking.minColumns = (packedB ? 128 : 192) * 4 / elementBytes;
   blocking.maxColumns = 512 * 4 / elementBytes;
   blocking.wantedTiles = 8;
   return blocking;
@@ -47,7 +51,9 @@ TileShape Blocking::shape(const Expr &m, const Expr &n, const Expr &k) const {
   shape.depthBlocks = max(ceildiv(k, maxDepth), 1);
   shape.depth = paddedDepth(ceildiv(k, shape.depthBlocks));
   // Blocks of equal size instead of full ones and a small rest.
-  Expr rowTiles = max(ceildiv(m, maxRows), 1);
+  Expr wantedRows = ceildiv(wantedTiles, max(ceildiv(n, minColumns), 1));
+  Expr rowTiles =
+      max(max(ceildiv(m, maxRows), min(ceildiv(m, minRows), wantedRows)), 1);
   shape.rows = max(ceildiv(m, rowTiles), 1);
   shape.rowTiles = ceildiv(m, shape.rows);
   shape.blockRows = shape.rows;

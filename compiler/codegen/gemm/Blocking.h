@@ -42,11 +42,12 @@ struct Blocking {
   RegisterTile registers;
   int64_t elementBytes = 0;
   int64_t maxDepth = 0;     ///< of a block
+  int64_t minRows = 0;      ///< of a grid tile where more tiles are wanted
   int64_t maxRows = 0;      ///< of a grid tile
   int64_t maxBlockRows = 0; ///< of a packed block of A
   int64_t minColumns = 0;   ///< of a grid tile where more tiles are wanted
   int64_t maxColumns = 0;   ///< of a grid tile
-  int64_t wantedTiles = 0;  ///< as long as tiles are not smaller than minColumns
+  int64_t wantedTiles = 0;  ///< as long as tiles do not fall below the minima
   bool packedB = false;     ///< B is packed ahead; else each tile packs its columns
 
   PackedLayout packed() const { return {registers.columns()}; }

@@ -32,7 +32,7 @@ public:
   void emitTile(OpBuilder &builder, Value tile, Value scratch) {
     gemm::Emitter e(builder, state_.kernel.getLoc());
     gemm::AttentionSpec spec;
-    spec.elementType = query_.getElementType();
+    spec.elementType = registerType(query_.getElementType());
     spec.queries = lower(e, queries()), spec.keys = lower(e, keys());
     spec.headSize = lower(e, headSize()), spec.valueSize = lower(e, valueSize());
     FormulaBuilder f(builder, e.loc);
@@ -154,8 +154,10 @@ private:
     Indices at = leadingIndices(values.emitter(), batchHead);
     at.push_back(Index{row});
     at.push_back(Index{col, 1, {}});
-    values.bind(op_.getResult(),
-                [result](Evaluator &, ArrayRef<Index>) { return result; });
+    values.bind(op_.getResult(), [this, result](Evaluator &values, ArrayRef<Index>) {
+      FormulaBuilder f(values.emitter().b, values.emitter().loc);
+      return roundTo(f, result, query_.getElementType());
+    });
     values.storeResults(at);
   }
 
@@ -171,7 +173,8 @@ private:
 KernelInfo emitAttentionKernel(OpBuilder &builder, rt::KernelOp kernel,
                                StringRef symbol, const Target &target) {
   auto op = *kernel.getBlock().getOps<rt::AttentionOp>().begin();
-  int64_t bytes = tensorType(op.getResult()).getElementBytes();
+  Type element = registerType(tensorType(op.getResult()).getElementType());
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   KernelState state;
   state.kernel = kernel;
   AttentionKernel attention(state, op, gemm::chooseAttentionBlocking(target, bytes));

@@ -23,6 +23,14 @@ struct RowBuilder {
       sizes[dim] = 1;
     return TensorType::get(b.getContext(), sizes, full.getElementType());
   }
+  /// `x` as eager computes rows: float16 and bfloat16 in float32.
+  Value widened(Value x) {
+    TensorType type = tensorType(x);
+    if (!type.getElementType().isF16() && !type.getElementType().isBF16())
+      return x;
+    return rt::ConvertOp::create(
+        b, loc, TensorType::get(b.getContext(), type.getSizes(), b.getF32Type()), x);
+  }
   template <typename Op> Value reduce(Value x) {
     return Op::create(b, loc, reduced(), x, b.getDenseI64ArrayAttr(dims),
                       b.getBoolAttr(true));
@@ -49,6 +57,7 @@ struct RowBuilder {
 };
 
 Value softmax(RowBuilder &row, Value x, bool log) {
+  x = row.widened(x);
   Value shifted = row.map<rt::SubOp>(x, row.reduce<rt::AmaxOp>(x));
   Value exponentials = row.map<rt::ExpOp>(shifted);
   Value sum = row.reduce<rt::SumOp>(exponentials);
@@ -58,7 +67,7 @@ Value softmax(RowBuilder &row, Value x, bool log) {
 }
 
 Value layerNorm(RowBuilder &row, rt::LayerNormOp op) {
-  Value x = op.getX(), count = row.count();
+  Value x = row.widened(op.getX()), count = row.count();
   Value mean = row.map<rt::DivOp>(row.reduce<rt::SumOp>(x), count);
   Value centered = row.map<rt::SubOp>(x, mean);
   Value squares = row.reduce<rt::SumOp>(row.map<rt::MulOp>(centered, centered));
@@ -67,9 +76,9 @@ Value layerNorm(RowBuilder &row, rt::LayerNormOp op) {
   Value scale = row.map<rt::RsqrtOp>(row.map<rt::AddOp>(variance, eps));
   Value result = row.map<rt::MulOp>(centered, scale);
   if (op.getWeight())
-    result = row.map<rt::MulOp>(result, op.getWeight());
+    result = row.map<rt::MulOp>(result, row.widened(op.getWeight()));
   if (op.getBias())
-    result = row.map<rt::AddOp>(result, op.getBias());
+    result = row.map<rt::AddOp>(result, row.widened(op.getBias()));
   return result;
 }
 
@@ -80,7 +89,9 @@ void decomposeRowOps(rt::KernelOp kernel) {
     if (!isa<rt::SoftmaxOp, rt::LogSoftmaxOp, rt::LayerNormOp>(op))
       continue;
     OpBuilder builder(&op);
-    RowBuilder row{builder, op.getLoc(), tensorType(op.getResult(0)), {}};
+    TensorType type = tensorType(op.getResult(0));
+    RowBuilder row{builder, op.getLoc(), type, {}};
+    row.full = tensorType(row.widened(op.getOperand(0)));
     Value result;
     if (auto norm = dyn_cast<rt::LayerNormOp>(op)) {
       for (int64_t dim = row.full.getRank() - norm.getNormalizedDims();
@@ -93,8 +104,10 @@ void decomposeRowOps(rt::KernelOp kernel) {
       result = softmax(row, op.getOperand(0), isa<rt::LogSoftmaxOp>(op));
     }
     // The op's own layout stays: it may be what the kernel yields.
-    Operation *last = result.getDefiningOp();
-    last->getResult(0).setType(row.full);
+    if (row.full.getElementType() == type.getElementType())
+      result.setType(type);
+    else
+      result = rt::ConvertOp::create(builder, op.getLoc(), type, result);
     op.getResult(0).replaceAllUsesWith(result);
     op.erase();
   }

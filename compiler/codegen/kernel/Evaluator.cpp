@@ -21,6 +21,37 @@ Type memoryType(Type elementType) {
   return elementType;
 }
 
+Type registerType(Type elementType) {
+  MLIRContext *context = elementType.getContext();
+  if (elementType.isF16() || elementType.isBF16())
+    return Float32Type::get(context);
+  if (elementType.isUnsignedInteger(8))
+    return IntegerType::get(context, 32);
+  return elementType;
+}
+
+/// From memory to registers; what is in memory for a bool is a byte.
+static Value fromMemory(FormulaBuilder f, Value loaded, Type elementType) {
+  if (elementType.isInteger(1))
+    return f.compare(FormulaBuilder::Ne, loaded, f.like(loaded, 0));
+  if (elementType.isUnsignedInteger(8))
+    return arith::ExtUIOp::create(
+        f.builder(), f.loc(),
+        FormulaBuilder::withElement(loaded.getType(), registerType(elementType)),
+        loaded);
+  return f.convert(loaded, registerType(elementType));
+}
+
+static Value toMemory(FormulaBuilder f, Value value, Type elementType) {
+  return f.convert(value, memoryType(elementType));
+}
+
+Value roundTo(FormulaBuilder f, Value value, Type elementType) {
+  if (registerType(elementType) == elementType)
+    return value;
+  return fromMemory(f, toMemory(f, value, elementType), elementType);
+}
+
 //===----------------------------------------------------------------------===//
 // Indices
 //===----------------------------------------------------------------------===//
@@ -102,14 +133,6 @@ Value Evaluator::broadcast(Value x) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-/// What is in memory for a bool is a byte.
-static Value fromMemory(gemm::Emitter &e, Value loaded, Type elementType) {
-  if (!elementType.isInteger(1))
-    return loaded;
-  FormulaBuilder f(e.b, e.loc);
-  return f.compare(FormulaBuilder::Ne, loaded, f.like(loaded, 0));
-}
-
 /// The addresses of elements, one a lane.
 static Value laneAddresses(gemm::Emitter &e, Type type, Value buffer, Value offsets) {
   auto pointers = VectorType::get(cast<VectorType>(offsets.getType()).getShape(),
@@ -125,15 +148,16 @@ static Value fullMask(gemm::Emitter &e, int64_t width) {
 
 Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
   Type element = memoryType(type.getElementType());
+  FormulaBuilder f(e_.b, e_.loc);
   Index offset = linearize(type, indices);
   if (width_ == 1 || offset.isUniform()) {
     Value address = e_.address(element, buffer, offset.base);
-    return fromMemory(e_, e_.load(element, address), type.getElementType());
+    return fromMemory(f, e_.load(element, address), type.getElementType());
   }
   auto vectorType = VectorType::get(width_, element);
   if (!offset.lanes && offset.laneStep == 1) {
     Value address = e_.address(element, buffer, offset.base);
-    return fromMemory(e_, e_.load(vectorType, address, mask_), type.getElementType());
+    return fromMemory(f, e_.load(vectorType, address, mask_), type.getElementType());
   }
   Value addresses = laneAddresses(e_, element, buffer, materialize(offset));
   Value zero = e_.zero(vectorType);
@@ -141,16 +165,13 @@ Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
       e_.b, e_.loc, vectorType, addresses, mask_ ? mask_ : fullMask(e_, width_),
       ValueRange{zero},
       e_.b.getI32IntegerAttr((element.getIntOrFloatBitWidth() + 7) / 8));
-  return fromMemory(e_, gathered, type.getElementType());
+  return fromMemory(f, gathered, type.getElementType());
 }
 
 void Evaluator::store(Value value, TensorType type, Value buffer,
                       ArrayRef<Index> indices) {
   Type element = memoryType(type.getElementType());
-  if (type.getElementType().isInteger(1)) {
-    Type wide = FormulaBuilder::withElement(value.getType(), element);
-    value = arith::ExtUIOp::create(e_.b, e_.loc, wide, value);
-  }
+  value = toMemory(FormulaBuilder(e_.b, e_.loc), value, type.getElementType());
   Index offset = linearize(type, indices);
   if (width_ == 1 || offset.isUniform()) {
     if (auto vectorType = dyn_cast<VectorType>(value.getType()))
@@ -245,7 +266,11 @@ Value Evaluator::pointwise(Operation *op, ArrayRef<Index> indices) {
   f.raiseIf = [&](Value condition, StringRef message) {
     raiseIf(condition, message, op->getLoc());
   };
-  return cast<rt::PointwiseOpInterface>(op).emitFormula(f, operands);
+  Type element = tensorType(op->getResult(0)).getElementType();
+  if (isa<rt::ConvertOp>(op))
+    return roundTo(f, f.convert(operands[0], registerType(element)), element);
+  return roundTo(f, cast<rt::PointwiseOpInterface>(op).emitFormula(f, operands),
+                 element);
 }
 
 Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
@@ -272,19 +297,25 @@ Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
 }
 
 Value Evaluator::full(rt::FullOp op) {
-  Type element = tensorType(op.getResult()).getElementType();
+  Type stored = tensorType(op.getResult()).getElementType();
+  Type element = registerType(stored);
   FormulaBuilder f(e_.b, e_.loc);
+  Value result;
   if (auto expr = dyn_cast<rt::ExprAttr>(op.getValue()))
-    return f.convert(lower(expr.getValue()), element);
-  if (auto value = dyn_cast<FloatAttr>(op.getValue()))
-    return f.constant(element, value.getValueAsDouble());
-  if (auto value = dyn_cast<BoolAttr>(op.getValue()))
-    return f.constant(element, value.getValue());
-  return f.integer(element, cast<IntegerAttr>(op.getValue()).getValue().getSExtValue());
+    result = f.convert(lower(expr.getValue()), element);
+  else if (auto value = dyn_cast<FloatAttr>(op.getValue()))
+    result = f.constant(element, value.getValueAsDouble());
+  else if (auto value = dyn_cast<BoolAttr>(op.getValue()))
+    result = f.constant(element, value.getValue());
+  else
+    result = f.integer(element,
+                       cast<IntegerAttr>(op.getValue()).getValue().getSExtValue());
+  return roundTo(f, result, stored);
 }
 
 Value Evaluator::iota(rt::IotaOp op, ArrayRef<Index> indices) {
-  Type element = tensorType(op.getResult()).getElementType();
+  Type stored = tensorType(op.getResult()).getElementType();
+  Type element = registerType(stored);
   FormulaBuilder f(e_.b, e_.loc);
   auto number = [&](Attribute value, Type like) -> Value {
     if (auto expr = dyn_cast<rt::ExprAttr>(value)) {
@@ -297,7 +328,8 @@ Value Evaluator::iota(rt::IotaOp op, ArrayRef<Index> indices) {
   };
   Value index = f.convert(materialize(indices[0]), element);
   Value step = number(op.getStep(), index.getType());
-  return f.add(number(op.getStart(), index.getType()), f.mul(index, step));
+  Value result = f.add(number(op.getStart(), index.getType()), f.mul(index, step));
+  return roundTo(f, result, stored);
 }
 
 //===----------------------------------------------------------------------===//
@@ -348,7 +380,7 @@ Value Evaluator::indexSelect(rt::IndexSelectOp op, ArrayRef<Index> indices) {
   if (source.getSize(dim).isConstant() && !source.getSize(dim).isConstant(0))
     return at(op.getSource(), mapped);
   Value notEmpty = f.bitNot(isEmpty);
-  return where(notEmpty, source.getElementType(),
+  return where(notEmpty, registerType(source.getElementType()),
                [&] { return at(op.getSource(), mapped); });
 }
 
@@ -375,7 +407,7 @@ Value Evaluator::where(Value condition, Type elementType, function_ref<Value()> 
 
 Value Evaluator::cat(rt::CatOp op, ArrayRef<Index> indices) {
   int64_t dim = op.getDim();
-  Type element = tensorType(op.getResult()).getElementType();
+  Type element = registerType(tensorType(op.getResult()).getElementType());
   FormulaBuilder f(e_.b, e_.loc);
   Value index = materialize(indices[dim]), result;
   Expr start;

@@ -55,7 +55,7 @@ public:
       : state_(state), e_(builder, loc), width_(width), mask_(mask) {}
 
   /// The elements of `value`: a scalar where they are the same in all lanes, else a
-  /// vector<width>. Bool is i1.
+  /// vector<width>, of `registerType`.
   mlir::Value at(mlir::Value value, llvm::ArrayRef<Index> indices);
   /// The same as a vector in any case (a scalar if width is 1).
   mlir::Value vectorAt(mlir::Value value, llvm::ArrayRef<Index> indices);
@@ -124,7 +124,15 @@ private:
   std::vector<Known> known_;
 };
 
-/// The type that elements have in registers (bool: i1) and in memory (bool: i8).
+/// The type that elements have in memory (bool: i8).
 mlir::Type memoryType(mlir::Type elementType);
+
+/// The type that elements are computed in: f32 for f16 and bf16, i32 for uint8, else
+/// the element type.
+mlir::Type registerType(mlir::Type elementType);
+
+/// Rounds (integers: wraps) a value in registers to what memory can hold, as eager does
+/// between any two ops.
+mlir::Value roundTo(rt::FormulaBuilder f, mlir::Value value, mlir::Type elementType);
 
 } // namespace rtorch::codegen

@@ -64,7 +64,7 @@ public:
     Value perBatch = lower(e, gemm::gridSize(blocking_, c_.m, c_.n, c_.k));
     batch_ = split(e, c_.batch, e.div(tile, perBatch));
     gemm::GemmSpec spec;
-    spec.elementType = tensorType(c_.op->getResult(0)).getElementType();
+    spec.elementType = registerType(elementType());
     spec.m = lower(e, c_.m), spec.n = lower(e, c_.n), spec.k = lower(e, c_.k);
     spec.a = left();
     if (c_.packed)
@@ -131,6 +131,9 @@ private:
     return values.filledAt(c_.rhs, at);
   }
 
+  Type elementType() const {
+    return tensorType(c_.op->getResult(0)).getElementType();
+  }
   bool isBatched() const { return !c_.batch.empty() || isPlainMatmul(); }
   bool isPlainMatmul() const {
     return isa<rt::MatmulOp>(c_.op) && tensorType(c_.rhs).getRank() > 2;
@@ -186,10 +189,12 @@ private:
     at.push_back(Index{col, 1, {}});
     values.bind(c_.op->getResult(0),
                 [this, sums](Evaluator &values, ArrayRef<Index> indices) {
-                  if (!c_.bias)
-                    return sums;
                   FormulaBuilder f(values.emitter().b, values.emitter().loc);
-                  return f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
+                  Value result = sums;
+                  if (c_.bias)
+                    result =
+                        f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
+                  return roundTo(f, result, elementType());
                 });
     values.storeResults(at);
   }
@@ -205,7 +210,8 @@ private:
 KernelInfo emitGemmKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                           const Target &target) {
   Contraction c = Contraction::of(kernel);
-  int64_t bytes = tensorType(c.op->getResult(0)).getElementBytes();
+  Type element = registerType(tensorType(c.op->getResult(0)).getElementType());
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   gemm::Blocking blocking = gemm::chooseBlocking(target, bytes, c.packed);
   KernelState state;
   state.kernel = kernel;

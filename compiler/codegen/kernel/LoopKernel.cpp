@@ -18,6 +18,13 @@ namespace {
 /// spread.
 constexpr int64_t kTileElements = 16384;
 
+/// Terms that are added up one after the other before a new sum begins.
+constexpr int64_t kBlock = 256;
+
+/// Rows and lanes of a tile whose operands are read across their cache lines: what it
+/// touches stays in the first-level cache.
+constexpr int64_t kSquareTile = 64;
+
 using Body = llvm::function_ref<void(Evaluator &, const Indices &)>;
 
 class LoopKernel {
@@ -51,7 +58,11 @@ private:
                                const Indices &position, Value mask, size_t stage);
   SmallVector<Value> accumulate(gemm::Emitter &e, ArrayRef<Operation *> reductions,
                                 const Indices &position, Value mask,
-                                SmallVector<Value> sums, size_t stage);
+                                SmallVector<Value> neutral, size_t stage);
+  using Step = llvm::function_ref<SmallVector<Value>(Value, ValueRange)>;
+  SmallVector<Value> sumLoop(gemm::Emitter &e, ArrayRef<Operation *> reductions,
+                             Value end, int64_t by, ValueRange initial,
+                             ValueRange neutral, Step body);
   Value combineLanes(gemm::Emitter &e, Operation *reduction, Value lanes);
 
   Value scratchAddress(Evaluator &evaluator, size_t buffer, const Indices &indices);
@@ -79,6 +90,9 @@ struct Cut {
 Cut cutOf(const LoopNest &nest) {
   Cut cut;
   cut.rows = nest.product(nest.outer);
+  if (nest.gathers)
+    return {cut.rows, kSquareTile, kSquareTile,
+            layout::ceildiv(nest.laneSize(), kSquareTile)};
   Expr row = nest.product(nest.reducedOuter) * nest.laneSize();
   if (nest.laneDim >= 0 && !nest.lanesReduced()) {
     Expr chunk = nest.reduced.empty()
@@ -189,7 +203,7 @@ void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &positi
       bindings_[value] = [this, i, value](Evaluator &evaluator,
                                           ArrayRef<Index> indices) {
         gemm::Emitter &e = evaluator.emitter();
-        Type element = memoryType(tensorType(value).getElementType());
+        Type element = registerType(tensorType(value).getElementType());
         Type type =
             nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
         return e.load(type, scratchAddress(evaluator, i, Indices(indices)));
@@ -213,7 +227,7 @@ Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer,
   Value start = evaluator.lower(stride * Expr(static_cast<int64_t>(buffer)));
   Value base = e.address(e.b.getI8Type(), scratch_, start);
   return e.address(
-      memoryType(tensorType(stages_.stored[buffer].value).getElementType()), base,
+      registerType(tensorType(stages_.stored[buffer].value).getElementType()), base,
       linear);
 }
 
@@ -221,11 +235,44 @@ Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer,
 // Reductions
 //===----------------------------------------------------------------------===//
 
+static SmallVector<Value> combineAll(gemm::Emitter &e, ArrayRef<Operation *> reductions,
+                                     ValueRange a, ValueRange b) {
+  FormulaBuilder f(e.b, e.loc);
+  SmallVector<Value> result;
+  for (auto [i, op] : llvm::enumerate(reductions))
+    result.push_back(cast<rt::ReductionOpInterface>(op).emitCombine(f, a[i], b[i]));
+  return result;
+}
+
+/// Loops over [0, end). Long sums are sums of sums of kBlock terms each, so that the
+/// error grows with the levels of sums and not with the number of terms.
+SmallVector<Value> LoopKernel::sumLoop(gemm::Emitter &e,
+                                       ArrayRef<Operation *> reductions, Value end,
+                                       int64_t by, ValueRange initial,
+                                       ValueRange neutral, Step body) {
+  std::function<SmallVector<Value>(int64_t, Value, Value, ValueRange)> level =
+      [&](int64_t step, Value start, Value stop, ValueRange first) {
+        if (step == by)
+          return e.loop(start, stop, by, first, body);
+        return e.loop(start, stop, step, first, [&](Value at, ValueRange partial) {
+          Value last = e.min(e.add(at, step), stop);
+          return combineAll(e, reductions, partial,
+                            level(step / kBlock, at, last, neutral));
+        });
+      };
+  std::optional<int64_t> terms = gemm::constantOf(end);
+  int64_t step = by;
+  // Sizes that are not known are rarely beyond two levels.
+  while (step < by * kBlock * kBlock && (terms ? *terms > step * kBlock : step == by))
+    step *= kBlock;
+  return level(step, e.constant(0), end, initial);
+}
+
 /// Walks the reduced dims, with vectors along the lane dim if that is reduced.
 SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
                                           ArrayRef<Operation *> reductions,
                                           const Indices &position, Value mask,
-                                          SmallVector<Value> sums, size_t stage) {
+                                          SmallVector<Value> neutral, size_t stage) {
   auto step = [&](const Indices &at, Value laneMask, ValueRange partial) {
     Evaluator values = evaluator(e, laneMask ? laneMask : mask);
     FormulaBuilder f(e.b, e.loc);
@@ -243,15 +290,6 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
                 scratchAddress(values, i, at), laneMask);
     return next;
   };
-  auto sumLoop = [&](Value start, Value end, int64_t by, ValueRange initial,
-                     llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-    auto loop = scf::ForOp::create(e.b, e.loc, start, end, e.constant(by), initial);
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> next = body(loop.getInductionVar(), loop.getRegionIterArgs());
-    scf::YieldOp::create(e.b, e.loc, next);
-    return SmallVector<Value>(loop.getResults());
-  };
   auto lanes = [&](const Indices &at, ValueRange partial) {
     if (!nest_.lanesReduced())
       return step(at, {}, partial);
@@ -263,7 +301,7 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
       return moved;
     };
     SmallVector<Value> result = sumLoop(
-        e.constant(0), whole, nest_.width, partial,
+        e, reductions, whole, nest_.width, partial, neutral,
         [&](Value lane, ValueRange inner) { return step(atLane(lane), {}, inner); });
     std::optional<int64_t> constant = nest_.laneSize().constant();
     if (nest_.width == 1 || (constant && *constant % nest_.width == 0))
@@ -280,11 +318,18 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
     return SmallVector<Value>(tail.getResults());
   };
   if (nest_.reducedOuter.empty())
-    return lanes(position, sums);
+    return lanes(position, neutral);
   Value count = e.lower(nest_.product(nest_.reducedOuter), state_.symbols);
-  return sumLoop(e.constant(0), count, 1, sums, [&](Value linear, ValueRange partial) {
-    return lanes(delinearize(e, position, nest_.reducedOuter, linear), partial);
-  });
+  std::optional<int64_t> laneSize = nest_.laneSize().constant();
+  bool apart =
+      nest_.lanesReduced() && (!laneSize || *laneSize > kBlock / 8 * nest_.width);
+  return sumLoop(
+      e, reductions, count, 1, neutral, neutral, [&](Value linear, ValueRange partial) {
+        Indices at = delinearize(e, position, nest_.reducedOuter, linear);
+        if (apart) // each lane loop is a level of its own
+          return combineAll(e, reductions, partial, lanes(at, neutral));
+        return lanes(at, partial);
+      });
 }
 
 Value LoopKernel::combineLanes(gemm::Emitter &e, Operation *op, Value lanes) {
@@ -303,7 +348,7 @@ SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e,
   FormulaBuilder f(e.b, e.loc);
   SmallVector<Value> initial;
   for (Operation *op : reductions) {
-    Type element = tensorType(op->getOperand(0)).getElementType();
+    Type element = registerType(tensorType(op->getOperand(0)).getElementType());
     Type type =
         nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
     initial.push_back(cast<rt::ReductionOpInterface>(op).emitInitial(f, type));
@@ -313,6 +358,8 @@ SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e,
   if (nest_.width > 1 && nest_.lanesReduced())
     for (auto [op, result] : llvm::zip_equal(reductions, results))
       result = combineLanes(e, op, result);
+  for (auto [op, result] : llvm::zip_equal(reductions, results))
+    result = roundTo(f, result, tensorType(op->getResult(0)).getElementType());
   return results;
 }
 

@@ -52,6 +52,19 @@ static int64_t chooseWidth(const Expr &laneSize, const Target &target) {
   return width;
 }
 
+/// Whether some argument is read with a large stride between lanes.
+static bool gathersLanes(rt::KernelOp kernel, const LoopNest &nest) {
+  if (nest.laneDim < 0)
+    return false;
+  return llvm::any_of(kernel.getBlock().getArgumentTypes(), [&](Type type) {
+    auto tensor = cast<TensorType>(type);
+    if (tensor.getSizes() != nest.sizes)
+      return false;
+    Expr stride = tensor.getStrides()[nest.laneDim];
+    return !stride.isConstant(0) && !stride.isConstant(1);
+  });
+}
+
 LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
   LoopNest nest;
   nest.sizes = tensorType(kernel.getYield().getOperand(0)).getSizes();
@@ -64,6 +77,7 @@ LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
     }
   nest.laneDim = chooseLaneDim(kernel, nest);
   nest.width = nest.laneDim < 0 ? 1 : chooseWidth(nest.laneSize(), target);
+  nest.gathers = nest.reduced.empty() && gathersLanes(kernel, nest);
   for (int64_t dim = 0; dim < static_cast<int64_t>(nest.sizes.size()); ++dim) {
     if (dim == nest.laneDim)
       continue;

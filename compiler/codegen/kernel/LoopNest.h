@@ -15,6 +15,9 @@ struct LoopNest {
   int64_t laneDim = -1;               ///< vectors run along it; -1: scalars
   int64_t width = 1;                  ///< lanes of a vector
   llvm::SmallVector<int64_t> outer;   ///< dims of the rows: neither reduced nor lanes
+  /// An operand as large as the domain is not contiguous along the lanes: neighbouring
+  /// rows share its cache lines, so tiles are square.
+  bool gathers = false;
   /// Reduced dims but for the lane dim.
   llvm::SmallVector<int64_t> reducedOuter;
 

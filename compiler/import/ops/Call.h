@@ -19,7 +19,8 @@ public:
 
   Call(Emitter emitter, const importer::Graph &graph, const importer::Node &node,
        const Lookup &lookup, const std::vector<bool> &used)
-      : Emitter(emitter), graph(graph), node(node), lookup_(lookup), used_(used) {}
+      : Emitter(std::move(emitter)), graph(graph), node(node), lookup_(lookup),
+        used_(used) {}
 
   const importer::Graph &graph;
   const importer::Node &node;

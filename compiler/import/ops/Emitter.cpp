@@ -138,6 +138,11 @@ Dims Emitter::reducedSizes(Value x, const std::vector<int64_t> &dims,
 Value Emitter::view(Value x, const Dims &sizes) {
   if (!x)
     return x;
+  if (!guards.equal(layout::numel(sizesOf(x)), layout::numel(sizes))) {
+    error() << "cannot view " << rt::tensorType(x) << " with sizes "
+            << rt::printDims(sizes) << ", which have another number of elements";
+    return {};
+  }
   std::optional<Layout> layout = layout::viewAs(layoutOf(x), sizes, guards);
   if (!layout) {
     error() << "cannot view " << rt::tensorType(x) << " with sizes "

@@ -126,18 +126,19 @@ std::string refuseTraining(const importer::Graph &, const importer::Node &node) 
   return "batch_norm in training mode is not supported; call eval() before exporting";
 }
 
-/// group_norm of [N, C, ...]: mean and variance over each group of channels.
-Value groupNorm(Call &c) {
+/// group_norm of [N, C, ...]: mean and variance over each group of channels;
+/// `groupsName` is the argument that says how many there are.
+Value groupNorm(Call &c, std::string_view groupsName) {
   Value x = c.tensor("input"), weight = c.optionalTensor("weight"),
         bias = c.optionalTensor("bias");
   if (!x)
     return x;
-  if (rankOf(x) < 2 || c.integer("num_groups").value_or(0) < 1) {
+  if (rankOf(x) < 2 || c.integer(groupsName).value_or(0) < 1) {
     c.error() << "expects a tensor of rank 2 or more and 1 group or more, but got "
               << rt::tensorType(x);
     return {};
   }
-  Expr groups = *c.integer("num_groups");
+  Expr groups = *c.integer(groupsName);
   Dims sizes = sizesOf(x);
   Dims grouped = {
       sizes[0], groups,
@@ -163,6 +164,19 @@ Value groupNorm(Call &c) {
   return c.withStrides(result, layout::stridesOf(format, sizes));
 }
 
+/// The result, mean and deviation of each group; the latter two serve the backward
+/// pass.
+Results nativeGroupNorm(Call &c) {
+  if (c.isUsed(1) || c.isUsed(2)) {
+    c.error() << "the saved mean and deviation of group_norm are not supported";
+    return mlir::failure();
+  }
+  Value result = groupNorm(c, "group");
+  if (!result)
+    return mlir::failure();
+  return std::vector<Value>{result, Value(), Value()};
+}
+
 } // namespace
 
 void addNormRules(RuleTable &table) {
@@ -173,7 +187,9 @@ void addNormRules(RuleTable &table) {
   table["aten.batch_norm.default"].refuse = refuseTraining;
   addMultiRule(table, {"aten._native_batch_norm_legit_no_training.default"},
                nativeBatchNorm);
-  addRule(table, {"aten.group_norm.default"}, groupNorm);
+  addRule(table, {"aten.group_norm.default"},
+          [](Call &c) { return groupNorm(c, "num_groups"); });
+  addMultiRule(table, {"aten.native_group_norm.default"}, nativeGroupNorm);
 }
 
 } // namespace rtorch::translate

@@ -322,16 +322,19 @@ Value powScalar(Call &c) {
   if (!x)
     return x;
   Scalar exponent = *c.scalar("exponent");
-  x = c.convert(x, resultType({{x, {}}, {{}, exponent}}));
+  ScalarType common = resultType({{x, {}}, {{}, exponent}});
+  // float16 and bfloat16 are rounded once, after all products.
+  x = c.convert(x, isHalf(common) ? ScalarType::Float : common);
   if (std::optional<double> constant = exponent.constant())
     if (Value special = specialPower(c, x, *constant))
-      return special;
+      return c.convert(special, common);
   if (!isFloat(dtypeOf(x))) {
     c.error() << "integer powers with an exponent that is not a constant of 0 or more "
                  "are not supported";
     return {};
   }
-  return c.likeUnary(c.binary<rt::PowOp>(x, c.full(exponent, dtypeOf(x))), x);
+  Value result = c.binary<rt::PowOp>(x, c.full(exponent, dtypeOf(x)));
+  return c.convert(c.likeUnary(result, x), common);
 }
 
 Value powTensors(Call &c, std::string_view base, std::string_view exponent) {

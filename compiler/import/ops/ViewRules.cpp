@@ -88,11 +88,11 @@ Value movedim(Call &c) {
   return c.permute(x, permutation);
 }
 
-Value transposeInt(Call &c) {
+Value transposeDims(Call &c, std::string_view first, std::string_view second) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  return c.transpose(x, c.dim("dim0", rankOf(x)), c.dim("dim1", rankOf(x)));
+  return c.transpose(x, c.dim(first, rankOf(x)), c.dim(second, rankOf(x)));
 }
 
 /// `t` and `.T`: the dims in reverse order; vectors stay.
@@ -265,9 +265,10 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.permute.default"}, permute);
   addView(table, {"aten.movedim.int", "aten.movedim.intlist", "aten.moveaxis.int"},
           movedim);
-  addView(table,
-          {"aten.transpose.int", "aten.swapdims.default", "aten.swapaxes.default"},
-          transposeInt);
+  addView(table, {"aten.transpose.int", "aten.swapdims.default"},
+          [](Call &c) { return transposeDims(c, "dim0", "dim1"); });
+  addView(table, {"aten.swapaxes.default"},
+          [](Call &c) { return transposeDims(c, "axis0", "axis1"); });
   addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeAll);
   addView(table, {"aten.mT.default", "aten.adjoint.default"}, [](Call &c) -> Value {
     Value x = c.tensor("self");

@@ -315,7 +315,8 @@ struct LoadOptions {
 struct RunOptions {
   uint32_t threads = 0;  // 0: as many as the process has CPUs
   bool relayout = false; // copy arguments whose strides do not fit
-  std::span<std::byte> arena = {}; // memory for intermediates; empty: the instance's own
+  std::span<std::byte> arena =
+      {}; // memory for intermediates; empty: the instance's own
   std::function<void(const rtorch_span &)> profile = {};
   uint32_t *copies = nullptr; // where to put the number of copied arguments
 };
@@ -452,8 +453,9 @@ public:
     return run(std::span(arguments.begin(), arguments.size()), options);
   }
 
-  /// Computes into the caller's memory. results[i] is a tensor of the right dtype, sizes
-  /// and strides; None where the result has no memory of its own (a view, a number).
+  /// Computes into the caller's memory. results[i] is a tensor of the right dtype,
+  /// sizes and strides; None where the result has no memory of its own (a view, a
+  /// number).
   Expected<void> runInto(std::span<const Value> arguments,
                          std::span<const Value> results,
                          const RunOptions &options = {}) {
@@ -469,8 +471,7 @@ public:
   /// A mutated buffer's memory, as long as the instance lives.
   Expected<Tensor> state(uint32_t index) const {
     rtorch_value value = RTORCH_VALUE_INIT;
-    if (auto error =
-            detail::take(rtorch_instance_state(handle_.get(), index, &value)))
+    if (auto error = detail::take(rtorch_instance_state(handle_.get(), index, &value)))
       return std::move(*error);
     return detail::borrowFromC(value);
   }
@@ -509,9 +510,9 @@ private:
     std::vector<rtorch_value> leaves;
     for (const Value &argument : arguments)
       leaves.push_back(detail::toC(argument));
-    rtorch_error *error = rtorch_instance_run(
-        handle_.get(), leaves.data(), uint32_t(leaves.size()), results.data(),
-        uint32_t(results.size()), &wanted);
+    rtorch_error *error =
+        rtorch_instance_run(handle_.get(), leaves.data(), uint32_t(leaves.size()),
+                            results.data(), uint32_t(results.size()), &wanted);
     if (options.copies)
       *options.copies = wanted.copies;
     return detail::take(error);
@@ -530,8 +531,7 @@ public:
     wanted.describe_only = options.describe_only;
     wanted.trust_constants = options.trust_constants;
     rtorch_module *module = nullptr;
-    if (auto error =
-            detail::take(rtorch_module_load(path.c_str(), &wanted, &module)))
+    if (auto error = detail::take(rtorch_module_load(path.c_str(), &wanted, &module)))
       return std::move(*error);
     return Module(std::make_shared<Shared>(detail::ModuleHandle(module)));
   }
@@ -592,8 +592,8 @@ public:
     auto values = [&](auto function, uint32_t count) {
       std::vector<ValueInfo> infos;
       for (uint32_t i = 0; i < count; ++i)
-        infos.push_back(detail::describeValue(
-            detail::ask<rtorch_value_info>(function, module, i)));
+        infos.push_back(
+            detail::describeValue(detail::ask<rtorch_value_info>(function, module, i)));
       return infos;
     };
     out.arguments = values(rtorch_module_argument, raw.argument_count);
@@ -611,9 +611,9 @@ public:
                               uint32_t threads = 0) const {
     rtorch_memory_info raw{};
     raw.struct_size = sizeof raw;
-    if (auto error = detail::take(
-            rtorch_module_memory(shared_->module.get(), symbols.data(),
-                                 uint32_t(symbols.size()), threads, &raw)))
+    if (auto error =
+            detail::take(rtorch_module_memory(shared_->module.get(), symbols.data(),
+                                              uint32_t(symbols.size()), threads, &raw)))
       return std::move(*error);
     return MemoryInfo{raw.arena_bytes, raw.result_bytes, raw.state_bytes,
                       raw.constant_bytes, raw.peak_bytes};

@@ -93,7 +93,7 @@ typedef struct rtorch_value {
   const char *string;     /* string */
 } rtorch_value;
 #define RTORCH_VALUE_INIT                                                              \
-  { sizeof(rtorch_value), RTORCH_VALUE_NONE, 0, 0, NULL, NULL, NULL, 0, 0, NULL }
+  {sizeof(rtorch_value), RTORCH_VALUE_NONE, 0, 0, NULL, NULL, NULL, 0, 0, NULL}
 
 /* --- Modules --------------------------------------------------------------------- */
 
@@ -107,8 +107,7 @@ typedef struct rtorch_load_options {
    * independent of their size, but a changed weight goes unnoticed. */
   int32_t trust_constants;
 } rtorch_load_options;
-#define RTORCH_LOAD_OPTIONS_INIT                                                       \
-  { sizeof(rtorch_load_options), 0, 0 }
+#define RTORCH_LOAD_OPTIONS_INIT {sizeof(rtorch_load_options), 0, 0}
 
 /* Loads and checks a module file. `options` may be NULL. On failure *out is NULL. */
 RTORCH_EXPORT rtorch_error *rtorch_module_load(const char *path,
@@ -140,8 +139,8 @@ typedef struct rtorch_module_info {
 RTORCH_EXPORT rtorch_error *rtorch_module_describe(const rtorch_module *module,
                                                    rtorch_module_info *info);
 
-/* A size that varies from call to call: dimension `dim` of argument `argument`, or, with
- * dim -1, the value of that argument. */
+/* A size that varies from call to call: dimension `dim` of argument `argument`, or,
+ * with dim -1, the value of that argument. */
 typedef struct rtorch_symbol_info {
   uint32_t struct_size;
   uint32_t argument;
@@ -179,9 +178,9 @@ typedef struct rtorch_value_info {
 RTORCH_EXPORT rtorch_error *rtorch_module_argument(const rtorch_module *module,
                                                    uint32_t index,
                                                    rtorch_value_info *info);
-RTORCH_EXPORT rtorch_error *
-rtorch_module_result(const rtorch_module *module, uint32_t index,
-                     rtorch_value_info *info);
+RTORCH_EXPORT rtorch_error *rtorch_module_result(const rtorch_module *module,
+                                                 uint32_t index,
+                                                 rtorch_value_info *info);
 /* A buffer that runs change. */
 RTORCH_EXPORT rtorch_error *rtorch_module_state(const rtorch_module *module,
                                                 uint32_t index,
@@ -214,19 +213,20 @@ rtorch_module_memory(const rtorch_module *module, const int64_t *symbol_values,
 
 /* Sizes and strides of a tensor result for given symbol values. `sizes` and `strides`
  * have room for the result's rank. */
-RTORCH_EXPORT rtorch_error *
-rtorch_module_result_layout(const rtorch_module *module, const int64_t *symbol_values,
-                            uint32_t symbol_count, uint32_t result, int64_t *sizes,
-                            int64_t *strides);
+RTORCH_EXPORT rtorch_error *rtorch_module_result_layout(const rtorch_module *module,
+                                                        const int64_t *symbol_values,
+                                                        uint32_t symbol_count,
+                                                        uint32_t result, int64_t *sizes,
+                                                        int64_t *strides);
 
 /* --- Runs ------------------------------------------------------------------------ */
 
 /* One thread's part of one launch. */
 typedef struct rtorch_span {
   uint32_t struct_size;
-  uint32_t thread;    /* 0 is the thread that called run */
-  uint32_t launch;    /* index into the schedule */
-  const char *name;   /* nodes of the model that the launch computes */
+  uint32_t thread;  /* 0 is the thread that called run */
+  uint32_t launch;  /* index into the schedule */
+  const char *name; /* nodes of the model that the launch computes */
   const char *kernel;
   const char *source; /* the user's source line, or empty */
   int64_t begin_ns;   /* steady clock */
@@ -257,7 +257,7 @@ typedef struct rtorch_run_options {
   void *allocate_user;
 } rtorch_run_options;
 #define RTORCH_RUN_OPTIONS_INIT                                                        \
-  { sizeof(rtorch_run_options), 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL }
+  {sizeof(rtorch_run_options), 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL}
 
 typedef struct rtorch_instance rtorch_instance;
 

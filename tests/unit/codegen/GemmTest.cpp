@@ -312,7 +312,9 @@ TEST_CASE("the grid gives several threads work", "[gemm]") {
     return *gemm::gridSize(blocking, m, n, k).constant();
   };
   CHECK(tiles(128, 1536, 384, true) >= 6);
-  CHECK(tiles(128, 384, 1536, true) >= 3);
+  CHECK(tiles(128, 384, 1536, true) >= 6);
+  CHECK(tiles(128, 384, 384, true) >= 6);
+  CHECK(tiles(512, 512, 512, false) >= 6);
   CHECK(tiles(2048, 2048, 2048, false) >= 16);
   CHECK(tiles(1, 4096, 4096, true) >= 8);
   CHECK(tiles(0, 5, 5, true) == 0);

@@ -52,8 +52,7 @@ TestModule leavesModule() {
   k.value = m.symbol(0);
   m.argument("x", {DType::F32, {m.symbol(0)}, m.numbers({1})});
   m.result("next", {}).kind = format::Result::Kind::Int;
-  m.manifest.results[0].value =
-      m.op(format::ExprOp::Add, m.symbol(0), m.number(1));
+  m.manifest.results[0].value = m.op(format::ExprOp::Add, m.symbol(0), m.number(1));
   return m;
 }
 
@@ -72,9 +71,10 @@ TEST_CASE("the number of arguments and results") {
 
 TEST_CASE("kind, dtype and rank of an argument") {
   Fixture f(scaleModule());
-  CHECK(outcome(*f.instance, {integer(3)}) ==
-        "RT_ARGUMENT_KIND: argument 0 'x': expected a float32 tensor of rank 2, but got "
-        "an integer");
+  CHECK(
+      outcome(*f.instance, {integer(3)}) ==
+      "RT_ARGUMENT_KIND: argument 0 'x': expected a float32 tensor of rank 2, but got "
+      "an integer");
   CHECK(outcome(*f.instance, {Leaf{DType::F64, {4, 8}, {8, 1}, f.memory}.value()}) ==
         "RT_ARGUMENT_DTYPE: argument 0 'x': expected dtype float32, but got float64");
   CHECK(outcome(*f.instance, {Leaf{DType::F32, {32}, {1}, f.memory}.value()}) ==
@@ -83,9 +83,10 @@ TEST_CASE("kind, dtype and rank of an argument") {
 
 TEST_CASE("sizes, strides and memory of an argument") {
   Fixture f(scaleModule());
-  CHECK(outcome(*f.instance, {Leaf{DType::F32, {4, 9}, {9, 1}, f.memory}.value()}) ==
-        "RT_LAYOUT_SIZE: argument 0 'x': dimension 1: expected size 8, but got 9 (sizes "
-        "[4, 9]); needed by 'view' at net.py:7");
+  CHECK(
+      outcome(*f.instance, {Leaf{DType::F32, {4, 9}, {9, 1}, f.memory}.value()}) ==
+      "RT_LAYOUT_SIZE: argument 0 'x': dimension 1: expected size 8, but got 9 (sizes "
+      "[4, 9]); needed by 'view' at net.py:7");
   CHECK(outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {1, 4}, f.memory}.value()}) ==
         "RT_LAYOUT_STRIDE: argument 0 'x': dimension 0: expected stride 8, but got 1 "
         "(sizes [4, 8], strides [1, 4], expected strides [8, 1]); needed by 'view' at "
@@ -94,9 +95,10 @@ TEST_CASE("sizes, strides and memory of an argument") {
         "RT_ARGUMENT_NULL: argument 0 'x': expected memory for sizes [4, 8], but got a "
         "null pointer");
   auto *odd = reinterpret_cast<std::byte *>(f.memory) + 2;
-  CHECK(outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {8, 1}, odd}.value()}) ==
-        "RT_LAYOUT_ALIGNMENT: argument 0 'x': expected an address that is a multiple of "
-        "4, but got one that is 2 bytes behind such");
+  CHECK(
+      outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {8, 1}, odd}.value()}) ==
+      "RT_LAYOUT_ALIGNMENT: argument 0 'x': expected an address that is a multiple of "
+      "4, but got one that is 2 bytes behind such");
 }
 
 TEST_CASE("an argument that the module wants aligned") {
@@ -106,9 +108,10 @@ TEST_CASE("an argument that the module wants aligned") {
   CHECK(outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {8, 1}, f.memory}.value()}) ==
         "ok");
   const Leaf shifted{DType::F32, {4, 8}, {8, 1}, f.memory + 4};
-  CHECK(outcome(*f.instance, {shifted.value()})
-            .starts_with("RT_LAYOUT_ALIGNMENT: argument 0 'x': expected an address that "
-                         "is a multiple of 64"));
+  CHECK(
+      outcome(*f.instance, {shifted.value()})
+          .starts_with("RT_LAYOUT_ALIGNMENT: argument 0 'x': expected an address that "
+                       "is a multiple of 64"));
   executor::RunOptions relayout;
   relayout.relayout = true;
   CHECK(outcome(*f.instance, {shifted.value()}, {}, relayout) == "ok");
@@ -120,20 +123,24 @@ TEST_CASE("symbols outside their range and relations that do not hold") {
     return outcome(*f.instance, {Leaf{DType::I64, sizes, strides, f.ids}.value()});
   };
   CHECK(call({2, 4}, {4, 1}) == "ok");
-  CHECK(call({65, 4}, {4, 1}) ==
-        "RT_LAYOUT_RANGE: argument 0 'ids': dimension 0: expected a value for s0 of 1 to "
-        "64, but got 65");
-  CHECK(call({2, 1}, {1, 1}) ==
-        "RT_LAYOUT_RANGE: argument 0 'ids': dimension 1: expected a value for s1 of 2 to "
-        "512, but got 1");
+  CHECK(
+      call({65, 4}, {4, 1}) ==
+      "RT_LAYOUT_RANGE: argument 0 'ids': dimension 0: expected a value for s0 of 1 to "
+      "64, but got 65");
+  CHECK(
+      call({2, 1}, {1, 1}) ==
+      "RT_LAYOUT_RANGE: argument 0 'ids': dimension 1: expected a value for s1 of 2 to "
+      "512, but got 1");
   CHECK(call({-2, 4}, {4, 1}) == "RT_LAYOUT_SIZE: argument 0 'ids': dimension 0: "
                                  "expected a size of at least 0, but got -2");
-  CHECK(call({2, 5}, {5, 1}) ==
-        "RT_LAYOUT_CHECK: expected mod(s1, 2) == 0, but got 1 and 0 for s0 = 2, s1 = 5; "
-        "needed by view of [s0, s1] as [s0, s1//2, 2] at net.py:9");
-  CHECK(call({2, 4}, {1, 2}) ==
-        "RT_LAYOUT_STRIDE: argument 0 'ids': dimension 0: expected stride 4 (s1 for s0 = "
-        "2, s1 = 4), but got 1 (sizes [2, 4], strides [1, 2], expected strides [4, 1])");
+  CHECK(
+      call({2, 5}, {5, 1}) ==
+      "RT_LAYOUT_CHECK: expected mod(s1, 2) == 0, but got 1 and 0 for s0 = 2, s1 = 5; "
+      "needed by view of [s0, s1] as [s0, s1//2, 2] at net.py:9");
+  CHECK(
+      call({2, 4}, {1, 2}) ==
+      "RT_LAYOUT_STRIDE: argument 0 'ids': dimension 0: expected stride 4 (s1 for s0 = "
+      "2, s1 = 4), but got 1 (sizes [2, 4], strides [1, 2], expected strides [4, 1])");
 }
 
 TEST_CASE("an error found by a kernel names node and source line") {
@@ -180,9 +187,10 @@ TEST_CASE("constant and integer arguments") {
   CHECK(outcome(*f.instance, {yes, integer(101), x.value()}) ==
         "RT_LAYOUT_RANGE: argument 1 'k': expected a value for k of 0 to 100, but got "
         "101");
-  CHECK(outcome(*f.instance, {yes, integer(5), wrong.value()}) ==
-        "RT_LAYOUT_SIZE: argument 2 'x': dimension 0: expected size 5 (k for k = 5), but "
-        "got 6 (sizes [6])");
+  CHECK(
+      outcome(*f.instance, {yes, integer(5), wrong.value()}) ==
+      "RT_LAYOUT_SIZE: argument 2 'x': dimension 0: expected size 5 (k for k = 5), but "
+      "got 6 (sizes [6])");
 }
 
 TEST_CASE("result buffers must fit") {
@@ -241,13 +249,15 @@ TEST_CASE("a caller's arena must be large enough and aligned") {
   executor::RunOptions options;
   options.arena = f.memory + 1024;
   options.arena_bytes = 191;
-  CHECK(outcome(*f.instance, {x.value()}, {}, options)
-            .starts_with("RT_MEMORY_ARENA: the arena: expected 192 bytes aligned to 64"));
+  CHECK(
+      outcome(*f.instance, {x.value()}, {}, options)
+          .starts_with("RT_MEMORY_ARENA: the arena: expected 192 bytes aligned to 64"));
   options.arena_bytes = 192;
   CHECK(outcome(*f.instance, {x.value()}, {}, options) == "ok");
   options.arena = f.memory + 1025;
-  CHECK(outcome(*f.instance, {x.value()}, {}, options)
-            .starts_with("RT_MEMORY_ARENA: the arena: expected 192 bytes aligned to 64"));
+  CHECK(
+      outcome(*f.instance, {x.value()}, {}, options)
+          .starts_with("RT_MEMORY_ARENA: the arena: expected 192 bytes aligned to 64"));
   options.arena = f.memory;
   CHECK(outcome(*f.instance, {x.value()}, {}, options)
             .starts_with("RT_LAYOUT_OVERLAP: expected the arena"));
@@ -281,7 +291,8 @@ TEST_CASE("a module that contradicts itself at some sizes") {
   TestModule m = scaleModule();
   m.manifest.arena_bytes = m.number(128); // the buffer ends at 192
   Fixture f(std::move(m));
-  CHECK(outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {8, 1}, f.memory}.value()}) ==
-        "RT_MODULE_PLAN: the module contradicts itself: a buffer of 128 bytes at byte 64 "
-        "of an arena of 128 bytes");
+  CHECK(
+      outcome(*f.instance, {Leaf{DType::F32, {4, 8}, {8, 1}, f.memory}.value()}) ==
+      "RT_MODULE_PLAN: the module contradicts itself: a buffer of 128 bytes at byte 64 "
+      "of an arena of 128 bytes");
 }

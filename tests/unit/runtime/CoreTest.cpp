@@ -54,8 +54,7 @@ TEST_CASE("errors of expressions name the expression and the sizes") {
   m.manifest.symbols = {{"s0"}, {"s1"}};
   m.op(ExprOp::FloorDiv, m.number(8), m.symbol(1));
   std::vector<int64_t> values(m.manifest.exprs.size());
-  core::Status status =
-      core::evaluate(m.manifest, std::vector<int64_t>{4, 0}, values);
+  core::Status status = core::evaluate(m.manifest, std::vector<int64_t>{4, 0}, values);
   REQUIRE_FALSE(status.ok());
   CHECK(status.error().message ==
         "'floordiv(8, s1)' divides by zero for s0 = 4, s1 = 0");

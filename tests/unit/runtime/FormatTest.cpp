@@ -103,32 +103,40 @@ TEST_CASE("indices that refer to nothing are found") {
     return error ? error->message : "valid";
   };
   CHECK(problem([](Manifest &) {}) == "valid");
-  CHECK(problem([](Manifest &m) { m.arena_bytes = 999; })
-            .starts_with("manifest: the arena's size refers to expression 999"));
+  CHECK(problem([](Manifest &m) {
+          m.arena_bytes = 999;
+        }).starts_with("manifest: the arena's size refers to expression 999"));
   CHECK(problem([](Manifest &m) { m.exprs[1] = {ExprOp::Add, 0, 1}; }) ==
         "manifest: expression 1 refers to earlier expression 1, but there are 1");
-  CHECK(problem([](Manifest &m) { m.exprs[1] = {ExprOp::Add, 0, -1}; })
-            .starts_with("manifest: expression 1 refers to earlier expression 184467"));
+  CHECK(problem([](Manifest &m) {
+          m.exprs[1] = {ExprOp::Add, 0, -1};
+        }).starts_with("manifest: expression 1 refers to earlier expression 184467"));
   CHECK(problem([](Manifest &m) { m.exprs[1] = {ExprOp::Symbol, 0, 0}; }) ==
         "manifest: expression 1 refers to symbol 0, but there are 0");
-  CHECK(problem([](Manifest &m) { m.schedule[0].kernel = 5; })
-            .starts_with("manifest: launch 'add_' refers to kernel 5"));
-  CHECK(problem([](Manifest &m) { m.schedule[0].operands[0].storage = 77; })
-            .starts_with("manifest: launch 'add_' refers to storage 77"));
-  CHECK(problem([](Manifest &m) { m.storages[0].index = 2; })
-            .starts_with("manifest: storage 0 refers to argument 2"));
+  CHECK(problem([](Manifest &m) {
+          m.schedule[0].kernel = 5;
+        }).starts_with("manifest: launch 'add_' refers to kernel 5"));
+  CHECK(problem([](Manifest &m) {
+          m.schedule[0].operands[0].storage = 77;
+        }).starts_with("manifest: launch 'add_' refers to storage 77"));
+  CHECK(problem([](Manifest &m) {
+          m.storages[0].index = 2;
+        }).starts_with("manifest: storage 0 refers to argument 2"));
   CHECK(problem([](Manifest &m) { m.storages[0] = {StorageKind::Result, 0, 0, 0}; }) ==
         "manifest: storage 0 is a result that has no memory of its own");
-  CHECK(problem([](Manifest &m) { m.states[0].initial = 1; })
-            .starts_with("manifest: state 'total' refers to constant 1"));
+  CHECK(problem([](Manifest &m) {
+          m.states[0].initial = 1;
+        }).starts_with("manifest: state 'total' refers to constant 1"));
   CHECK(problem([](Manifest &m) { m.arguments[0].tensor.strides.clear(); }) ==
         "manifest: argument 'x' has 1 sizes, but 0 strides");
   CHECK(problem([](Manifest &m) { m.arguments[0].alignment = 3; }) ==
         "manifest: argument 'x' has alignment 3");
-  CHECK(problem([](Manifest &m) { m.symbols = {{"s", 0, 1, 0, 1}}; })
-            .starts_with("manifest: symbol 's' is read from a dimension"));
-  CHECK(problem([](Manifest &m) { m.constants[0].offset = 4; })
-            .starts_with("manifest: constant 'total' is not aligned"));
+  CHECK(problem([](Manifest &m) {
+          m.symbols = {{"s", 0, 1, 0, 1}};
+        }).starts_with("manifest: symbol 's' is read from a dimension"));
+  CHECK(problem([](Manifest &m) {
+          m.constants[0].offset = 4;
+        }).starts_with("manifest: constant 'total' is not aligned"));
 }
 
 TEST_CASE("equal input gives equal files, and nothing is left beside them") {
@@ -146,8 +154,7 @@ TEST_CASE("equal input gives equal files, and nothing is left beside them") {
   REQUIRE(error.has_value());
   CHECK(error->message == "constant 'table' has 320 bytes, but was given 316");
   size_t files = 0;
-  for ([[maybe_unused]] auto &entry :
-       std::filesystem::directory_iterator(folder / "d"))
+  for ([[maybe_unused]] auto &entry : std::filesystem::directory_iterator(folder / "d"))
     ++files;
   CHECK(files == 2);
   CHECK(outcome(folder / "d/c.rtm", readFile(folder / "d/a.rtm")) == "ok");
@@ -273,10 +280,9 @@ TEST_CASE("code that is no code, and kernels that are missing") {
   const auto path = folder / "m.rtm";
   TestModule module = scaleModule();
   const std::vector<std::byte> noElf(100, std::byte(7));
-  REQUIRE_FALSE(
-      writeModuleFile(path, noElf, module.manifest, [](size_t) {
-        return std::span<const std::byte>();
-      }).has_value());
+  REQUIRE_FALSE(writeModuleFile(path, noElf, module.manifest, [](size_t) {
+                  return std::span<const std::byte>();
+                }).has_value());
   auto loaded = executor::Module::load(path, {});
   REQUIRE_FALSE(loaded.ok());
   CHECK(std::string(core::codeName(loaded.error().code)) == "RT_MODULE_LINK");

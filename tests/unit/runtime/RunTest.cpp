@@ -110,9 +110,9 @@ TEST_CASE("strides that address nothing are not compared") {
   auto embedding = instantiate(load(embeddingModule(), folder / "e.rtm"));
   std::vector<int64_t> ids = {1, 2};
   std::vector<Value> results(1);
-  CHECK(run(*embedding, {Leaf{DType::I64, {1, 2}, {77, 1}, ids.data()}.value()},
-            results)
-            .ok());
+  CHECK(
+      run(*embedding, {Leaf{DType::I64, {1, 2}, {77, 1}, ids.data()}.value()}, results)
+          .ok());
   auto sums = instantiate(load(runningSumsModule(), folder / "s.rtm"));
   results[0] = Value();
   core::Status status =
@@ -137,8 +137,7 @@ TEST_CASE("relayout copies what does not fit, counts it, and writes back") {
   executor::RunReport report;
   {
     const executor::Instance::Turn turn(*instance);
-    core::Status status =
-        instance->run(turn, arguments, results, options, report);
+    core::Status status = instance->run(turn, arguments, results, options, report);
     INFO((status.ok() ? "" : status.error().message));
     REQUIRE(status.ok());
   }

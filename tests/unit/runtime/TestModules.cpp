@@ -174,8 +174,7 @@ TestModule statefulModule() {
   std::vector<float> initial(8);
   std::iota(initial.begin(), initial.end(), 0.f);
   const uint32_t constant = m.constant("total", initial);
-  m.manifest.states.push_back(
-      {"total", m.tensor(DType::F32, {8}, {1}), 0, constant});
+  m.manifest.states.push_back({"total", m.tensor(DType::F32, {8}, {1}), 0, constant});
   const uint32_t x = m.storage(StorageKind::Argument, 0);
   const uint32_t y = m.storage(StorageKind::Argument, 1);
   const uint32_t total = m.storage(StorageKind::State, 0);
