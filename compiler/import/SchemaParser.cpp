@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 namespace rtorch::importer {
 namespace {
@@ -93,14 +94,13 @@ private:
   bool parseArguments(std::vector<SchemaArgument> &arguments) {
     if (!accept("("))
       return false;
-    bool keywordOnly = false;
+    bool keywordOnly = false, isFirst = true;
     while (!accept(")")) {
-      if ((!arguments.empty() || keywordOnly) && !accept(","))
+      if (!std::exchange(isFirst, false) && !accept(","))
         return false;
       if (accept("*")) {
         keywordOnly = true;
-        if (!arguments.empty() || accept(","))
-          continue;
+        continue;
       }
       SchemaArgument argument;
       argument.keywordOnly = keywordOnly;
@@ -116,7 +116,9 @@ private:
   bool parseReturns(std::vector<SchemaArgument> &returns) {
     if (!accept("(")) {
       returns.emplace_back();
-      return parseType(returns.back());
+      bool isType = parseType(returns.back());
+      returns.back().name = word();
+      return isType;
     }
     while (!accept(")")) {
       if (!returns.empty() && !accept(","))

@@ -18,7 +18,10 @@ Error damaged(const std::string &what) {
   return makeError("not a readable zip archive: " + what);
 }
 
-std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
+std::string quoted(std::string_view name) {
+  std::string text("'");
+  return text.append(name).append("'");
+}
 
 /// Where the central directory lies.
 struct Directory {

@@ -22,7 +22,7 @@ namespace rtorch::codegen {
 struct Index {
   mlir::Value base;
   int64_t laneStep = 0;
-  mlir::Value lanes;
+  mlir::Value lanes = {};
 
   bool isUniform() const { return !lanes && laneStep == 0; }
   bool operator==(const Index &) const = default;

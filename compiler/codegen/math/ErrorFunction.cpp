@@ -31,8 +31,8 @@ V erfcOfPositive(V a) {
 V erfOfLarge(V a) {
   if (a.emitter->isF64())
     return 1.0 - erfcOfPositive(a);
-  // Beyond 4 the result is 1 in working precision.
-  return polynomial(clamp(a, 1, 4) - 2.5, poly::erfLargeF32);
+  // Beyond 4 the result is 1 in working precision, and 1 + erf x is 0 below -4.
+  return select(a > 4.0, 1.0, polynomial(clamp(a, 1, 4) - 2.5, poly::erfLargeF32));
 }
 
 V erfOfSmall(V x) {

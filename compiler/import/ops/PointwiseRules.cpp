@@ -390,6 +390,11 @@ Value clampTo(Call &c, std::string_view low, std::string_view high) {
   return numbers ? c.likeUnary(result, x) : result;
 }
 
+/// Where eager rounds once after several steps: float32 for float16 and bfloat16.
+ScalarType wideType(ScalarType dtype) {
+  return isHalf(dtype) ? ScalarType::Float : dtype;
+}
+
 /// self + value * f(tensor1, tensor2)
 Value addScaled(Call &c, Binary combine) {
   Operand a{c.tensor("self"), {}}, b{c.tensor("tensor1"), {}},
@@ -397,12 +402,13 @@ Value addScaled(Call &c, Binary combine) {
   if (!a.tensor || !b.tensor || !d.tensor)
     return {};
   ScalarType common = resultType({a, b, d});
-  Value product = c.materialize(b, common);
+  ScalarType wide = wideType(common);
+  Value product = c.materialize(b, wide);
   Scalar value = c.scalar("value").value_or(Scalar::of(int64_t(1)));
   if (value.constant() != 1.0)
-    product = c.binary<rt::MulOp>(c.full(value, common), product);
-  product = combine(c, product, c.materialize(d, common));
-  return c.binary<rt::AddOp>(c.materialize(a, common), product);
+    product = c.binary<rt::MulOp>(c.full(value, wide), product);
+  product = combine(c, product, c.materialize(d, wide));
+  return c.convert(c.binary<rt::AddOp>(c.materialize(a, wide), product), common);
 }
 
 /// start + weight * (end - start), from the nearer end.
@@ -410,14 +416,15 @@ Value lerp(Call &c) {
   Value start = c.tensor("self"), end = c.tensor("end");
   if (!start || !end)
     return {};
-  ScalarType dtype = dtypeOf(start);
+  ScalarType common = dtypeOf(start), dtype = wideType(common);
+  start = c.convert(start, dtype), end = c.convert(end, dtype);
   Value weight = c.materialize(c.operand("weight"), dtype);
   Value distance = c.binary<rt::SubOp>(end, start), one = c.number(1, dtype);
   Value nearStart = c.binary<rt::AddOp>(start, c.binary<rt::MulOp>(weight, distance));
   Value rest = c.binary<rt::MulOp>(distance, c.binary<rt::SubOp>(one, weight));
   Value nearEnd = c.binary<rt::SubOp>(end, rest);
   Value isNear = c.compare<rt::LtOp>(c.unary<rt::AbsOp>(weight), c.number(0.5, dtype));
-  return c.where(isNear, nearStart, nearEnd);
+  return c.convert(c.where(isNear, nearStart, nearEnd), common);
 }
 
 Value nanToNum(Call &c) {
