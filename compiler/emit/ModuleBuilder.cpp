@@ -8,6 +8,9 @@
 #include "runtime/format/ModuleFile.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/AttrTypeSubElements.h"
+
+#include <set>
 
 using namespace mlir;
 using rtorch::layout::Expr;
@@ -117,7 +120,28 @@ uint32_t Builder::addStorage(format::StorageKind kind, uint32_t index) {
 //===----------------------------------------------------------------------===//
 
 /// Each symbol is read from the first argument dim, or integer argument, that is it.
+/// The symbols that sizes, strides, guards and numbers of the program are made of.
+static std::set<std::string> usedSymbols(FunctionOpInterface function) {
+  std::set<std::string> used;
+  AttrTypeWalker walker;
+  walker.addWalk([&](rt::ExprAttr attr) {
+    for (const std::string &symbol : attr.getValue().symbols())
+      used.insert(symbol);
+  });
+  function.walk([&](Operation *op) {
+    walker.walk(op->getAttrDictionary());
+    for (Type type : op->getResultTypes())
+      walker.walk(type);
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        for (BlockArgument argument : block.getArguments())
+          walker.walk(argument.getType());
+  });
+  return used;
+}
+
 llvm::Error Builder::addSymbols() {
+  std::set<std::string> used = usedSymbols(function_);
   auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
   auto symbols = function_->getAttrOfType<ArrayAttr>(rt::kSymbolsAttr);
   for (auto symbol : symbols.getAsRange<rt::SymbolAttr>()) {
@@ -143,6 +167,9 @@ llvm::Error Builder::addSymbols() {
         entry.argument = position, entry.dim = -1, found = true;
       }
     }
+    // Decomposing leaves ranges of symbols behind that nothing has.
+    if (!found && !used.contains(entry.name))
+      continue;
     if (!found)
       return failure("symbol '" + entry.name + "' is not the size of any input's dim");
     built_.manifest.symbols.push_back(std::move(entry));

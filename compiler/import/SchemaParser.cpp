@@ -58,6 +58,15 @@ MemoryFormat memoryFormatFromC10(int64_t number) {
   }
 }
 
+/// So are those of dtypes; c10 counts from 0 where the export schema counts from 1.
+ScalarType scalarTypeFromC10(int64_t number) {
+  constexpr int64_t kBool = 11, kBFloat16 = 15;
+  if (number == kBFloat16)
+    return ScalarType::BFloat16;
+  return number >= 0 && number <= kBool ? static_cast<ScalarType>(number + 1)
+                                        : ScalarType::Unknown;
+}
+
 class SchemaParser {
 public:
   explicit SchemaParser(std::string_view text) : text_(text) {}
@@ -199,6 +208,8 @@ private:
   bool setInteger(SchemaArgument &argument, int64_t value) {
     if (argument.type == SchemaType::MemoryFormat)
       argument.defaultValue = memoryFormatFromC10(value);
+    else if (argument.type == SchemaType::ScalarType)
+      argument.defaultValue = scalarTypeFromC10(value);
     else if (argument.type == SchemaType::Float && !argument.isList)
       argument.defaultValue = static_cast<double>(value);
     else if (argument.isList)
@@ -208,7 +219,8 @@ private:
       argument.defaultValue = value;
     return argument.type == SchemaType::Int || argument.type == SchemaType::SymInt ||
            argument.type == SchemaType::Float || argument.type == SchemaType::Scalar ||
-           argument.type == SchemaType::MemoryFormat;
+           argument.type == SchemaType::MemoryFormat ||
+           argument.type == SchemaType::ScalarType;
   }
   bool parseFloat(SchemaArgument &argument) {
     std::string number(text_.substr(at_, 40));

@@ -19,11 +19,12 @@ namespace {
 constexpr int64_t kAlignment = 64;
 
 /// Bytes from a tensor's base to behind its last element, rounded up.
-Expr bytesOf(TensorType type) {
+Expr bytesOf(TensorType type, const layout::Guards &guards) {
   Expr last = type.getOffset();
   for (auto [size, stride] : llvm::zip_equal(type.getSizes(), type.getStrides()))
     last += layout::max(size - 1, 0) * stride;
-  return layout::ceildiv((last + 1) * type.getElementBytes(), kAlignment) * kAlignment;
+  Expr bytes = guards.simplify((last + 1) * type.getElementBytes());
+  return layout::ceildiv(bytes, kAlignment) * kAlignment;
 }
 
 /// A place in the arena that tensors use one after the other.
@@ -67,7 +68,7 @@ void Planner::findLifetimes() {
 /// A free slot that the tensor provably fits in, else the largest free one, grown; a
 /// new one if none is free.
 size_t Planner::place(TensorType type) {
-  Expr bytes = bytesOf(type);
+  Expr bytes = bytesOf(type, guards_);
   std::optional<size_t> any;
   for (auto [i, slot] : llvm::enumerate(slots_)) {
     if (!slot.free)

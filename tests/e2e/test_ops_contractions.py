@@ -198,10 +198,9 @@ def test_attention(tmp_path, dtype):
 
 
 def test_attention_decomposed(tmp_path):
-    rows = {n: r for n, r in ATTENTION.items() if n != "no_queries"}
-    optable.check_rows(
-        tmp_path, rows, attention_operands(torch.float32), decomposed=True
-    )
+    # Decomposing changes the strides of the result, also when PyTorch runs the graph.
+    rows = {n: (lambda r: lambda *x: r(*x).contiguous())(r) for n, r in ATTENTION.items()}
+    optable.check_rows(tmp_path, rows, attention_operands(torch.float32), decomposed=True)
 
 
 def test_attention_of_large_scores(tmp_path):

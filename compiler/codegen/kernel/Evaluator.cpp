@@ -16,6 +16,8 @@ using rt::TensorType;
 Type memoryType(Type elementType) {
   if (elementType.isInteger(1))
     return IntegerType::get(elementType.getContext(), 8);
+  if (elementType.isF16() || elementType.isBF16())
+    return IntegerType::get(elementType.getContext(), 16);
   if (auto integer = dyn_cast<IntegerType>(elementType))
     return IntegerType::get(elementType.getContext(), integer.getWidth());
   return elementType;
@@ -30,6 +32,14 @@ Type registerType(Type elementType) {
   return elementType;
 }
 
+/// The same bits as elements of another type.
+static Value bitcast(FormulaBuilder f, Value x, Type elementType) {
+  Type type = FormulaBuilder::withElement(x.getType(), elementType);
+  return arith::BitcastOp::create(f.builder(), f.loc(), type, x);
+}
+
+static bool isHalf(Type type) { return type.isF16() || type.isBF16(); }
+
 /// From memory to registers; what is in memory for a bool is a byte.
 static Value fromMemory(FormulaBuilder f, Value loaded, Type elementType) {
   if (elementType.isInteger(1))
@@ -39,10 +49,14 @@ static Value fromMemory(FormulaBuilder f, Value loaded, Type elementType) {
         f.builder(), f.loc(),
         FormulaBuilder::withElement(loaded.getType(), registerType(elementType)),
         loaded);
+  if (isHalf(elementType))
+    loaded = bitcast(f, loaded, elementType);
   return f.convert(loaded, registerType(elementType));
 }
 
 static Value toMemory(FormulaBuilder f, Value value, Type elementType) {
+  if (isHalf(elementType))
+    return bitcast(f, f.convert(value, elementType), memoryType(elementType));
   return f.convert(value, memoryType(elementType));
 }
 

@@ -124,7 +124,8 @@ private:
   std::vector<Known> known_;
 };
 
-/// The type that elements have in memory (bool: i8).
+/// The type that elements have in memory: integers for bool (i8), f16 and bf16 (i16),
+/// so that code generation never computes in them.
 mlir::Type memoryType(mlir::Type elementType);
 
 /// The type that elements are computed in: f32 for f16 and bf16, i32 for uint8, else

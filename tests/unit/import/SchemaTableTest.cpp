@@ -96,6 +96,9 @@ TEST_CASE("left-out arguments get the schema's defaults", "[schema]") {
   get<None>(norm, "weight");
   Node contiguous = completed("aten.contiguous.default", {{"self", kTensor}});
   CHECK(get<MemoryFormat>(contiguous, "memory_format") == MemoryFormat::Contiguous);
+  Node randint = completed("aten.randint.default",
+                           {{"high", int64_t(3)}, {"size", std::vector<int64_t>{2}}});
+  CHECK(get<ScalarType>(randint, "dtype") == ScalarType::Long);
 }
 
 TEST_CASE("arguments take the form of the schema's type", "[schema]") {

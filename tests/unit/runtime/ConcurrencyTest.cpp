@@ -24,15 +24,30 @@ std::atomic<size_t> allocations = 0;
 
 } // namespace
 
-// Counts what the whole program allocates through operator new.
-void *operator new(size_t size) {
+// Counts what the whole program allocates through operator new. Not inlined: compilers
+// warn when they see free() meet new.
+__attribute__((noinline)) void *operator new(size_t size) {
   ++allocations;
   if (void *memory = std::malloc(size ? size : 1))
     return memory;
   throw std::bad_alloc();
 }
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void *memory) noexcept {
+  std::free(memory);
+}
+__attribute__((noinline)) void operator delete(void *memory, size_t) noexcept {
+  std::free(memory);
+}
+
+// Sanitizers end the program where there is no memory, unless they are told otherwise.
+extern "C" const char *__asan_default_options();
+extern "C" const char *__tsan_default_options();
+extern "C" __attribute__((visibility("default"))) const char *__asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+extern "C" __attribute__((visibility("default"))) const char *__tsan_default_options() {
+  return "allocator_may_return_null=1";
+}
 
 namespace {
 
