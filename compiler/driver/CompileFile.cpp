@@ -160,7 +160,7 @@ llvm::Error Compilation::writeText(const std::string &output, llvm::StringRef te
   if (std::error_code error = llvm::sys::fs::createUniqueFile(output + ".%%%%%%.tmp",
                                                               descriptor, temporary))
     return failure("cannot write '" + output + "': " + error.message());
-  auto cleanup = llvm::make_scope_exit([&] { llvm::sys::fs::remove(temporary); });
+  llvm::scope_exit cleanup([&] { llvm::sys::fs::remove(temporary); });
   llvm::raw_fd_ostream file(descriptor, /*shouldClose=*/true);
   file << text;
   file.close();

@@ -58,8 +58,7 @@ llvm::Expected<std::string> linkElf(llvm::ArrayRef<std::string> objects) {
   if (std::error_code error =
           llvm::sys::fs::createUniqueDirectory("rtorch-link", folder))
     return failure("cannot create a temporary folder: " + error.message());
-  auto cleanup =
-      llvm::make_scope_exit([&] { llvm::sys::fs::remove_directories(folder); });
+  llvm::scope_exit cleanup([&] { llvm::sys::fs::remove_directories(folder); });
   auto pathOf = [&](const llvm::Twine &name) {
     llvm::SmallString<128> path = folder;
     llvm::sys::path::append(path, name);

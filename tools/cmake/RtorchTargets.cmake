@@ -7,7 +7,9 @@ find_package(Threads REQUIRED)
 add_library(rtorch_options INTERFACE)
 target_include_directories(rtorch_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(rtorch_options INTERFACE
-  -Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+  -Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  # GCC 12 sees overlaps in the standard library's operator+ that are not there.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
 if(RTORCH_SANITIZE)
   target_compile_options(rtorch_options INTERFACE
     -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer

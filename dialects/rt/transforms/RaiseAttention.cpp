@@ -134,13 +134,6 @@ Value withoutScale(Value value, double &scale) {
   return value;
 }
 
-/// Whether all users of `value` are among `allowed`.
-bool usedOnlyBy(Value value, ArrayRef<Operation *> allowed) {
-  return llvm::all_of(value.getUsers(), [&](Operation *user) {
-    return llvm::is_contained(allowed, user);
-  });
-}
-
 /// softmax, and around it the rows without a score put to 0. Null if `weights` is
 /// something else or also used elsewhere.
 SoftmaxOp matchSoftmax(Value weights, Parts &parts) {
