@@ -1,10 +1,12 @@
 #include "compiler/emit/CompileKernels.h"
 
 #include "compiler/codegen/lowering/Timer.h"
+#include "compiler/emit/Locations.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringMap.h"
 
 #include <atomic>
 #include <mutex>
@@ -121,6 +123,24 @@ llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number,
   return result;
 }
 
+/// Refuses kernels that cannot be emitted, before any is.
+llvm::Error checkKernels(ModuleOp module) {
+  llvm::StringMap<Location> users;
+  module.walk([&](rt::LaunchOp launch) {
+    users.try_emplace(launch.getKernel(), launch.getLoc());
+  });
+  for (auto kernel : module.getOps<rt::KernelOp>()) {
+    Operation *op = codegen::findUnsupported(kernel);
+    if (!op)
+      continue;
+    auto user = users.find(kernel.getSymName());
+    NodeLocation where = describe(user == users.end() ? op->getLoc() : user->second);
+    return failure("no kernel can compute '" + op->getName().getStringRef() +
+                   "', which node '" + where.node + "' at " + where.source + " needs");
+  }
+  return llvm::Error::success();
+}
+
 /// What the threads share.
 struct Queue {
   std::vector<size_t> order; // slow jobs first
@@ -157,6 +177,8 @@ void runWorker(Queue &queue, const std::vector<Job> &jobs,
 llvm::Expected<std::vector<CompiledKernel>>
 compileKernels(ModuleOp module, const codegen::Target &target,
                const CompileOptions &options) {
+  if (llvm::Error error = checkKernels(module))
+    return error;
   std::vector<Job> jobs = collectJobs(module);
   std::vector<CompiledKernel> results(jobs.size());
   Queue queue;

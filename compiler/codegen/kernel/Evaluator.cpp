@@ -263,7 +263,7 @@ Value Evaluator::compute(Operation *op, ArrayRef<Index> indices) {
     return indexSelect(select, indices);
   if (auto catOp = dyn_cast<rt::CatOp>(op))
     return cat(catOp, indices);
-  llvm_unreachable("kernel formation fuses only ops that can be evaluated at an index");
+  llvm_unreachable("checked by findUnsupported");
 }
 
 Value Evaluator::pointwise(Operation *op, ArrayRef<Index> indices) {
@@ -287,7 +287,33 @@ Value Evaluator::pointwise(Operation *op, ArrayRef<Index> indices) {
                  element);
 }
 
+/// The constant that `op` is a view of, if it is one: the same at any index.
+static rt::FullOp viewedFull(rt::ViewOpInterface op) {
+  Value source = op.getViewSource();
+  while (auto outer = source.getDefiningOp<rt::ViewOpInterface>())
+    source = outer.getViewSource();
+  return source.getDefiningOp<rt::FullOp>();
+}
+
+Operation *findUnsupported(rt::KernelOp kernel) {
+  for (Operation &op : kernel.getBlock()) {
+    auto view = dyn_cast<rt::ViewOpInterface>(op);
+    bool known =
+        isa<rt::PointwiseOpInterface, rt::ReductionOpInterface, rt::SoftmaxOp,
+            rt::LogSoftmaxOp, rt::LayerNormOp, rt::CloneOp, rt::FullOp, rt::IotaOp,
+            rt::IndexSelectOp, rt::CatOp, rt::PermuteOp, rt::ExpandOp, rt::UnsqueezeOp,
+            rt::SqueezeOp, rt::SelectOp, rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp,
+            rt::AttentionOp, rt::YieldOp>(op) ||
+        (view && viewedFull(view));
+    if (!known)
+      return &op;
+  }
+  return nullptr;
+}
+
 Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
+  if (rt::FullOp constant = viewedFull(op))
+    return full(constant);
   TensorType source = tensorType(op.getViewSource());
   Indices mapped(indices);
   if (auto permute = dyn_cast<rt::PermuteOp>(op.getOperation())) {
@@ -305,7 +331,7 @@ Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
     mapped.insert(mapped.begin() + select.getDim(),
                   Index{lower(select.getIndex().getValue())});
   } else {
-    llvm_unreachable("kernel formation does not fuse this view");
+    llvm_unreachable("checked by findUnsupported");
   }
   return at(op.getViewSource(), mapped);
 }

@@ -124,6 +124,10 @@ private:
   std::vector<Known> known_;
 };
 
+/// The first op of a kernel's body that none of the strategies can emit; null if there
+/// is none.
+mlir::Operation *findUnsupported(rt::KernelOp kernel);
+
 /// The type that elements have in memory: integers for bool (i8), f16 and bf16 (i16),
 /// so that code generation never computes in them.
 mlir::Type memoryType(mlir::Type elementType);

@@ -32,6 +32,11 @@ __attribute__((noinline)) void *operator new(size_t size) {
     return memory;
   throw std::bad_alloc();
 }
+__attribute__((noinline)) void *operator new(size_t size,
+                                             const std::nothrow_t &) noexcept {
+  ++allocations;
+  return std::malloc(size ? size : 1);
+}
 __attribute__((noinline)) void operator delete(void *memory) noexcept {
   std::free(memory);
 }

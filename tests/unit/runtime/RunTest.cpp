@@ -46,7 +46,8 @@ TEST_CASE("a static module computes into the caller's memory") {
   auto instance = instantiate(load(scaleModule(), folder / "m.rtm"));
   std::vector<float> x = iota(32), y(32);
   alignas(64) std::byte arena[256];
-  std::vector<Value> results = {Leaf{DType::F32, {4, 8}, {8, 1}, y.data()}.value()};
+  Leaf result{DType::F32, {4, 8}, {8, 1}, y.data()}; // the value borrows its sizes
+  std::vector<Value> results = {result.value()};
   executor::RunOptions options;
   options.arena = arena;
   options.arena_bytes = sizeof arena;
