@@ -156,7 +156,6 @@ def test_dynamic_sizes(tmp_path):
         "size": lambda x: x.shape[0] * 2 + x.shape[1],
         "mask": lambda x: torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril(),
         "pad": lambda x: F.pad(x, (0, 0, 1, 2)),
-        "scaled": lambda x: x * (x.shape[0] + 0.5),
         "flip": lambda x: x.flip(1),
         "repeat": lambda x: x.repeat(2, 1, 1),
     }
