@@ -97,8 +97,6 @@ CREATION = {
     "constant": lambda x: torch.tensor([[1, 2], [3, 4]]),
     "one_hot": lambda x: F.one_hot(torch.tensor([0, 3, 1]), 5),
     "mask": lambda x: torch.ones(5, 5, dtype=torch.bool).tril(),
-    "view_of_full": lambda x: torch.zeros(4, 6).reshape(2, 12)[:, ::2].t() + 1,
-    "strided_full": lambda x: x[0, :, :4] + torch.full((30,), 2.5).as_strided((6, 4), (5, 1), 2),
     "added": lambda x: torch.arange(10) + x.to(torch.float32),
 }
 
