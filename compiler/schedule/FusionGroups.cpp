@@ -33,7 +33,7 @@ bool isCheap(Operation *op) {
              rt::MinimumOp, rt::ReluOp, rt::ConvertOp, rt::WhereOp, rt::EqOp, rt::NeOp,
              rt::LtOp, rt::LeOp, rt::GtOp, rt::GeOp, rt::LogicalNotOp, rt::BitwiseAndOp,
              rt::BitwiseOrOp, rt::BitwiseXorOp, rt::BitwiseNotOp, rt::CloneOp,
-             rt::IotaOp, rt::IndexSelectOp, rt::IsNanOp, rt::IsInfOp>(op);
+             rt::IotaOp, rt::IndexOp, rt::PadOp, rt::IsNanOp, rt::IsInfOp>(op);
 }
 
 /// Reads the producer's elements at the index that it computes, broadcasting aside.
@@ -45,8 +45,12 @@ bool keepsIndices(Operation *op) {
 
 /// Views that the evaluator can follow.
 bool isFusableView(Operation *op) {
-  return isa<rt::ExpandOp, rt::UnsqueezeOp, rt::SqueezeOp, rt::PermuteOp, rt::SelectOp>(
-      op);
+  return isa<rt::ExpandOp, rt::UnsqueezeOp, rt::SqueezeOp, rt::PermuteOp, rt::SelectOp,
+             rt::SliceOp, rt::UnfoldOp>(op);
+}
+
+bool movesIndices(Operation *view) {
+  return isa<rt::PermuteOp, rt::SelectOp, rt::SliceOp, rt::UnfoldOp>(view);
 }
 
 SmallVector<int64_t> reducedDims(Operation *op) {
@@ -108,6 +112,15 @@ private:
     }
   }
 };
+
+bool isSeenThroughWindows(const Uses &uses) {
+  return llvm::any_of(uses.views, [](Operation *op) { return isa<rt::UnfoldOp>(op); }) ||
+         llvm::any_of(uses.ops, [](Operation *op) {
+           return isa<rt::PadOp>(op) && llvm::any_of(op->getUsers(), [](Operation *user) {
+                    return isa<rt::UnfoldOp>(user);
+                  });
+         });
+}
 
 class Grouping {
 public:
@@ -182,8 +195,7 @@ void Grouping::tryMerge(Operation *producer) {
           uses.ops, [&](Operation *op) { return groupOf_.lookup(op) == target; });
       if (one && canMerge(producer, uses, groups_[target])) {
         FusionGroup &group = groups_[target];
-        for (Operation *view : uses.views)
-          group.movesIndices |= isa<rt::PermuteOp, rt::SelectOp>(view);
+        group.movesIndices |= llvm::any_of(uses.views, movesIndices);
         if (isRowOp(producer)) {
           group.kind = Kind::Row;
           group.domain = tensorType(producer->getOperand(0)).getSizes();
@@ -242,8 +254,11 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
   for (Operation *user : uses.ops)
     if (isContraction(user) || isa<rt::ScatterViewOp>(user))
       return false;
+  // Windows overlap: what they see would be computed for each of them.
+  if (isSeenThroughWindows(uses) && !isa<rt::PadOp>(producer))
+    return false;
   bool moves = llvm::any_of(uses.views, [](Operation *view) {
-    return isa<rt::PermuteOp, rt::SelectOp>(view);
+    return movesIndices(view) && !isa<rt::UnfoldOp>(view);
   });
   if (moves && group.kind != Kind::Map && group.kind != Kind::Write)
     return false;
@@ -254,7 +269,7 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
   // Anything else is computed once: its uses must not repeat it.
   Dims sizes = tensorType(producer->getResult(0)).getSizes();
   bool indexed = llvm::any_of(
-      uses.ops, [](Operation *user) { return isa<rt::IndexSelectOp>(user); });
+      uses.ops, [](Operation *user) { return isa<rt::IndexOp>(user); });
   if (indexed)
     return false;
   return sizes == group.domain || isOnceARow(sizes, group.domain) ||

@@ -108,6 +108,97 @@ SmallVector<Dims> MatmulOp::eagerStrides(layout::Guards &) {
   return rowMajorEagerStrides(*this);
 }
 
+/// Sizes of the result of a convolution whose operands have the right ranks.
+static Dims convolutionSizes(ConvolutionOp op) {
+  TensorType x = tensorType(op.getX()), weight = tensorType(op.getWeight());
+  layout::Expr groups = static_cast<int64_t>(op.getGroups());
+  Dims sizes = {x.getSize(0), op.isTransposed() ? weight.getSize(1) * groups
+                                                : weight.getSize(0)};
+  for (int64_t i = 0; i + 2 < x.getRank(); ++i) {
+    int64_t stride = op.getStride()[i], padding = op.getPadding()[i];
+    layout::Expr size = x.getSize(i + 2);
+    layout::Expr window = (weight.getSize(i + 2) - 1) * op.getDilation()[i] + 1;
+    if (op.isTransposed())
+      sizes.push_back((size - 1) * stride - 2 * padding + window +
+                      (*op.getOutputPadding())[i]);
+    else
+      sizes.push_back(floordiv(size + 2 * padding - window, stride) + 1);
+  }
+  return sizes;
+}
+
+LogicalResult ConvolutionOp::verify() {
+  TensorType x = tensorType(getX()), weight = tensorType(getWeight()),
+             result = tensorType(getResult());
+  int64_t rank = x.getRank();
+  // convolution_c1
+  if (rank < 3 || rank > 5 || weight.getRank() != rank || result.getRank() != rank ||
+      (getBias() && tensorType(getBias()).getRank() != 1))
+    return emitOpError() << "expects 'x' and 'weight' of equal ranks of 3 to 5 and "
+                            "'bias' of rank 1, but got "
+                         << x << " and " << weight;
+  // convolution_c2
+  auto fits = [&](ArrayRef<int64_t> numbers, int64_t least) {
+    return static_cast<int64_t>(numbers.size()) == rank - 2 &&
+           llvm::all_of(numbers, [&](int64_t number) { return number >= least; });
+  };
+  if (!fits(getStride(), 1) || !fits(getPadding(), 0) || !fits(getDilation(), 1) ||
+      (isTransposed() && !fits(*getOutputPadding(), 0)))
+    return emitOpError() << "expects a positive stride and dilation and a padding of 0 "
+                            "or more for each of "
+                         << rank - 2 << " dims, but got stride [" << getStride()
+                         << "], padding [" << getPadding() << "], dilation ["
+                         << getDilation() << "]";
+  // convolution_c3
+  int64_t groups = getGroups();
+  layout::Expr inGroup = isTransposed() ? result.getSize(1) : x.getSize(1);
+  if (groups < 1 || weight.getSize(1) * groups != inGroup ||
+      layout::mod(weight.getSize(0), groups) != layout::Expr(0) ||
+      (isTransposed() && weight.getSize(0) != x.getSize(1)))
+    return emitOpError() << "expects a weight for " << groups << " groups of "
+                         << x.getSize(1).str() << " channels, but got "
+                         << printSizes(weight);
+  // convolution_c4
+  Dims expected = convolutionSizes(*this);
+  if (failed(verifyResultSizes(*this, expected)))
+    return failure();
+  if (getBias() && tensorType(getBias()).getSize(0) != expected[1])
+    return emitOpError() << "expects 'bias' of size " << expected[1].str()
+                         << ", but got " << printSizes(tensorType(getBias()));
+  // convolution_c5
+  return verifyOneDtype(*this, getOperands());
+}
+
+/// Channels last if the input or the weight is; a 1-d convolution is a 2-d one of a
+/// row-major input.
+SmallVector<Dims> ConvolutionOp::eagerStrides(layout::Guards &guards) {
+  TensorType x = tensorType(getX()), weight = tensorType(getWeight());
+  Dims sizes = tensorType(getResult()).getSizes();
+  auto suggests = [&](const layout::Layout &layout) {
+    return layout::suggestMemoryFormat(layout, guards) !=
+           layout::MemoryFormat::Contiguous;
+  };
+  if (x.getRank() == 3) {
+    layout::Layout input = x.getLayout();
+    input.strides = layout::contiguousStrides(input.sizes);
+    Dims flat = sizes;
+    flat.insert(flat.begin() + 2, 1);
+    bool last = suggests(layout::unsqueezeDim(input, 2)) ||
+                suggests(layout::unsqueezeDim(weight.getLayout(), 2));
+    if (!last)
+      return {layout::contiguousStrides(sizes)};
+    Dims strides = layout::stridesOf(layout::MemoryFormat::ChannelsLast, flat);
+    strides.erase(strides.begin() + 2);
+    return {strides};
+  }
+  bool last = suggests(x.getLayout()) || suggests(weight.getLayout());
+  if (!last)
+    return {layout::contiguousStrides(sizes)};
+  return {layout::stridesOf(x.getRank() == 4 ? layout::MemoryFormat::ChannelsLast
+                                             : layout::MemoryFormat::ChannelsLast3d,
+                            sizes)};
+}
+
 LogicalResult AttentionOp::verify() {
   TensorType q = tensorType(getQuery()), k = tensorType(getKey()),
              v = tensorType(getValue());

@@ -47,6 +47,46 @@ def Rt_MatmulOp : Rt_ComputeOp<"matmul"> {
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
 }
 
+def Rt_ConvolutionOp : Rt_ComputeOp<"convolution"> {
+  let summary = "sums of products over sliding windows";
+  let description = [{
+    `result[n, o, p..] = bias[o] + sum_{c, t..} x[n, c, (p * stride - padding + t *
+    dilation)..] * weight[o, c, t..]`, with `x` 0 outside its sizes and `c` over the
+    channels of the group of `o`. If `transposed`, the gradient of that with regard to
+    its input: `weight` is [c, o / groups, t..] and every `x[n, c, q..]` adds to the
+    results at `q * stride - padding + t * dilation`.
+
+    - (C1) `x`, `weight` and `result` have equal ranks of 3 to 5, `bias` rank 1.
+    - (C2) `stride`, `padding`, `dilation` and `output_padding` have a number for each
+      spatial dim; strides and dilations are positive, the others not negative.
+    - (C3) `groups` is positive, divides the channels of `x` and those of the result,
+      and the weight's sizes fit them.
+    - (C4) The result's sizes are the batch, the weight's output channels and the number
+      of windows in each spatial dim; `bias` has the size of the output channels.
+    - (C5) All dtypes are equal.
+
+    Example:
+    ```mlir
+    %y = rt.convolution %x, %w, %b stride [2, 2] padding [1, 1] dilation [1, 1] groups 1
+       : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x3x3x3xf32>, !rt.tensor<6xf32>) -> !rt.tensor<1x6x4x4xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$x, Rt_FloatTensor:$weight, Optional<Rt_FloatTensor>:$bias,
+                       DenseI64ArrayAttr:$stride, DenseI64ArrayAttr:$padding,
+                       DenseI64ArrayAttr:$dilation, I64Attr:$groups,
+                       OptionalAttr<DenseI64ArrayAttr>:$output_padding);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = [{
+    $x `,` $weight (`,` $bias^)? `stride` $stride `padding` $padding `dilation` $dilation
+    `groups` $groups (`transposed` `output_padding` $output_padding^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let extraClassDeclaration = [{
+    /// Whether it is a transposed convolution: those have an output padding.
+    bool isTransposed() { return getOutputPadding().has_value(); }
+  }];
+}
+
 def Rt_AttentionOp : Rt_ComputeOp<"attention"> {
   let summary = "scaled dot-product attention";
   let description = [{

@@ -4,8 +4,7 @@ using namespace mlir;
 
 namespace rtorch::rt {
 
-/// Whether `value` can be an element of dtype `type`.
-static bool fitsDtype(Attribute value, Type type) {
+bool fitsDtype(Attribute value, Type type) {
   if (isa<ExprAttr>(value))
     return !type.isInteger(1);
   if (isa<FloatType>(type))

@@ -5,28 +5,165 @@ using rtorch::layout::Dims;
 
 namespace rtorch::rt {
 
-LogicalResult IndexSelectOp::verify() {
+/// The constraints (C1) to (C3) that rt.index and rt.scatter share; gives the sizes of
+/// what is read or written.
+static FailureOr<Dims> verifyIndexing(Operation *op, TensorType source,
+                                      ValueRange indices, ArrayRef<int64_t> dims,
+                                      int64_t position) {
+  // index_c1, scatter_c1
+  llvm::SmallDenseSet<int64_t> different(dims.begin(), dims.end());
+  bool inRange = llvm::all_of(
+      dims, [&](int64_t dim) { return dim >= 0 && dim < source.getRank(); });
+  if (!inRange || different.size() != dims.size() || dims.size() != indices.size() ||
+      dims.empty())
+    return op->emitOpError() << "expects a different dim below rank "
+                             << source.getRank() << " for each of " << indices.size()
+                             << " indices, but got [" << dims << "]";
+  // index_c2, scatter_c2
+  std::vector<Dims> sizes;
+  for (Value index : indices)
+    sizes.push_back(tensorType(index).getSizes());
+  layout::Guards guards = guardsAround(op);
+  std::optional<Dims> common = layout::broadcastSizes(sizes, guards);
+  if (!common)
+    return op->emitOpError() << "expects indices whose sizes broadcast, but got "
+                             << indices.getTypes();
+  Dims result;
+  for (int64_t dim = 0; dim < source.getRank(); ++dim)
+    if (!different.contains(dim))
+      result.push_back(source.getSize(dim));
+  // index_c3, scatter_c3
+  if (position < 0 || position > static_cast<int64_t>(result.size()))
+    return op->emitOpError() << "expects a position of at most " << result.size()
+                             << ", but got " << position;
+  result.insert(result.begin() + position, common->begin(), common->end());
+  return result;
+}
+
+LogicalResult IndexOp::verify() {
   TensorType source = tensorType(getSource()), result = tensorType(getResult());
-  int64_t dim = getDim();
-  // index_select_c1
-  if (dim < 0 || dim >= source.getRank())
-    return emitOpError() << "expects a dim below rank " << source.getRank()
-                         << ", but got " << dim;
-  // index_select_c2
-  Dims expected = source.getSizes(), indices = tensorType(getIndices()).getSizes();
-  expected.erase(expected.begin() + dim);
-  expected.insert(expected.begin() + dim, indices.begin(), indices.end());
-  if (expected != result.getSizes())
-    return emitOpError() << "expects result sizes " << printDims(expected)
+  FailureOr<Dims> expected =
+      verifyIndexing(*this, source, getIndices(), getDims(), getPosition());
+  if (failed(expected))
+    return failure();
+  // index_c4
+  if (*expected != result.getSizes())
+    return emitOpError() << "expects result sizes " << printDims(*expected)
                          << ", but got " << printSizes(result);
-  // index_select_c3
+  // index_c5
   if (source.getElementType() != result.getElementType())
     return emitOpError() << "expects a result of dtype " << source.getElementType()
                          << ", but got " << result.getElementType();
   return success();
 }
-SmallVector<Dims> IndexSelectOp::eagerStrides(layout::Guards &) {
+
+SmallVector<Dims> IndexOp::eagerStrides(layout::Guards &) {
   return rowMajorEagerStrides(*this);
+}
+
+LogicalResult ScatterOp::verify() {
+  TensorType source = tensorType(getSource()), result = tensorType(getResult()),
+             updates = tensorType(getUpdates());
+  FailureOr<Dims> expected =
+      verifyIndexing(*this, source, getIndices(), getDims(), getPosition());
+  if (failed(expected))
+    return failure();
+  // scatter_c4
+  if (*expected != updates.getSizes())
+    return emitOpError() << "expects updates of sizes " << printDims(*expected)
+                         << ", but got " << printSizes(updates);
+  // scatter_c5
+  if (source.getElementType() != result.getElementType() ||
+      source.getElementType() != updates.getElementType())
+    return emitOpError() << "expects dtype " << source.getElementType()
+                         << " everywhere, but got " << updates.getElementType()
+                         << " and " << result.getElementType();
+  // scatter_c6
+  if (source.getSizes() != result.getSizes())
+    return emitOpError() << "expects a result of sizes " << printSizes(source)
+                         << ", but got " << printSizes(result);
+  // scatter_c7
+  if (!llvm::is_contained({"set", "add", "mul", "amax", "amin"}, getCombine()))
+    return emitOpError() << "expects one of 'set', 'add', 'mul', 'amax', 'amin', but "
+                            "got '"
+                         << getCombine() << "'";
+  return success();
+}
+
+SmallVector<Dims> ScatterOp::eagerStrides(layout::Guards &guards) {
+  return {layout::preserveStrides(tensorType(getSource()).getLayout(), guards)};
+}
+
+LogicalResult PadOp::verify() {
+  TensorType source = tensorType(getSource()), result = tensorType(getResult());
+  // pad_c1
+  if (static_cast<int64_t>(getLow().size()) != source.getRank())
+    return emitOpError() << "expects " << source.getRank()
+                         << " expressions for 'low', but got " << getLow().size();
+  // pad_c2
+  if (source.getRank() != result.getRank() ||
+      source.getElementType() != result.getElementType())
+    return emitOpError() << "expects a result of rank " << source.getRank()
+                         << " and dtype " << source.getElementType() << ", but got "
+                         << result;
+  // pad_c3
+  if (!fitsDtype(getValue(), result.getElementType()))
+    return emitOpError() << "expects a value of dtype " << result.getElementType()
+                         << ", but got " << getValue();
+  return success();
+}
+
+SmallVector<Dims> PadOp::eagerStrides(layout::Guards &guards) {
+  layout::MemoryFormat format =
+      layout::suggestMemoryFormat(tensorType(getSource()).getLayout(), guards);
+  return {layout::stridesOf(format, tensorType(getResult()).getSizes())};
+}
+
+LogicalResult ScanOp::verify() {
+  TensorType x = tensorType(getX()), result = tensorType(getResult());
+  // scan_c1
+  if (x.getSizes() != result.getSizes() ||
+      x.getElementType() != result.getElementType())
+    return emitOpError() << "expects a result of sizes " << printSizes(x)
+                         << " and dtype " << x.getElementType() << ", but got "
+                         << result;
+  // scan_c2
+  if (static_cast<int64_t>(getDim()) < 0 ||
+      static_cast<int64_t>(getDim()) >= x.getRank())
+    return emitOpError() << "expects a dim below rank " << x.getRank() << ", but got "
+                         << static_cast<int64_t>(getDim());
+  // scan_c3
+  if (!llvm::is_contained({"add", "mul", "max", "min", "logaddexp"}, getCombine()))
+    return emitOpError() << "expects one of 'add', 'mul', 'max', 'min', 'logaddexp', "
+                            "but got '"
+                         << getCombine() << "'";
+  return success();
+}
+
+SmallVector<Dims> ScanOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
+}
+
+LogicalResult SortOp::verify() {
+  TensorType x = tensorType(getX()), values = tensorType(getValues()),
+             indices = tensorType(getIndices());
+  // sort_c1
+  if (x.getSizes() != values.getSizes() || x.getSizes() != indices.getSizes() ||
+      x.getElementType() != values.getElementType())
+    return emitOpError() << "expects results of sizes " << printSizes(x)
+                         << " and values of dtype " << x.getElementType()
+                         << ", but got " << values << " and " << indices;
+  // sort_c2
+  if (static_cast<int64_t>(getDim()) < 0 ||
+      static_cast<int64_t>(getDim()) >= x.getRank())
+    return emitOpError() << "expects a dim below rank " << x.getRank() << ", but got "
+                         << static_cast<int64_t>(getDim());
+  return success();
+}
+
+SmallVector<Dims> SortOp::eagerStrides(layout::Guards &guards) {
+  Dims strides = layout::preserveStrides(tensorType(getX()).getLayout(), guards);
+  return {strides, strides};
 }
 
 LogicalResult CatOp::verify() {

@@ -22,6 +22,9 @@ llvm::SmallVector<layout::Dims> pointwiseEagerStrides(mlir::Operation *op,
                                                       layout::Guards &guards);
 llvm::SmallVector<layout::Dims> rowMajorEagerStrides(mlir::Operation *op);
 
+/// Whether `value` can be an element of dtype `type` (constraint C1 of rt.full).
+bool fitsDtype(mlir::Attribute value, mlir::Type type);
+
 /// Sizes of `type` as `[a, b]`.
 std::string printSizes(TensorType type);
 

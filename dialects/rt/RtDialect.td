@@ -119,6 +119,9 @@ def Rt_TensorType : TypeDef<Rt_Dialect, "Tensor"> {
   let genVerifyDecl = 1;
 }
 
+def Rt_ExprArrayAttr : TypedArrayAttrBase<
+    Attr<CPred<"::mlir::isa<::rtorch::rt::ExprAttr>($_self)">, "expression">, "array of expressions">;
+
 class Rt_TensorOf<string cond, string what> : Type<
     CPred<"::mlir::isa<::rtorch::rt::TensorType>($_self) && "
           "[](::mlir::Type t) { return " # cond # "; }("

@@ -73,9 +73,9 @@ ViewResult DiagonalOp::viewLayout(const Layout &source, Guards &guards) {
 
 ViewResult UnfoldOp::viewLayout(const Layout &source, Guards &) {
   if (!hasDim(source, getDim()) || static_cast<int64_t>(getSize()) < 0 ||
-      static_cast<int64_t>(getStep()) < 1)
+      static_cast<int64_t>(getStep()) < 1 || static_cast<int64_t>(getDilation()) < 1)
     return std::nullopt;
-  return layout::unfoldDim(source, getDim(), getSize(), getStep());
+  return layout::unfoldDim(source, getDim(), getSize(), getStep(), getDilation());
 }
 
 ViewResult AsStridedOp::viewLayout(const Layout &, Guards &) {
@@ -178,12 +178,13 @@ static LogicalResult verifyArguments(Operation *op, const Layout &source,
         if (failed(verifyDim(op, source, unfold.getDim())))
           return failure();
         // unfold_c3
-        int64_t size = unfold.getSize(), step = unfold.getStep();
-        if (size < 0 || step < 1)
+        int64_t size = unfold.getSize(), step = unfold.getStep(),
+                dilation = unfold.getDilation();
+        if (size < 0 || step < 1 || dilation < 1)
           return op->emitOpError()
-                 << "expects a size of 0 or more and a positive step, "
+                 << "expects a size of 0 or more and a positive step and dilation, "
                     "but got "
-                 << size << " and " << step;
+                 << size << ", " << step << " and " << dilation;
         return success();
       })
       .Case([&](AsStridedOp) -> LogicalResult {

@@ -138,12 +138,16 @@ def Rt_DiagonalOp : Rt_AliasOp<"diagonal",
 }
 
 def Rt_UnfoldOp : Rt_AliasOp<"unfold",
-    (ins I64Attr:$dim, I64Attr:$size, I64Attr:$step), "$dim `size` $size `step` $step"> {
+    (ins I64Attr:$dim, I64Attr:$size, I64Attr:$step, DefaultValuedAttr<I64Attr, "1">:$dilation),
+    "$dim `size` $size `step` $step (`dilation` $dilation^)?"> {
   let summary = "sliding windows of a dim as a new last dim";
   let description = [{
+    A window takes `size` elements that are `dilation` apart; the next one begins `step`
+    elements later.
+
     - (C1) The result's layout is the unfolded one.
     - (C2) `dim` is a dim of the source.
-    - (C3) `size` is not negative and `step` is positive.
+    - (C3) `size` is not negative, `step` and `dilation` are positive.
 
     Example:
     ```mlir

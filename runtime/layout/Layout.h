@@ -92,7 +92,8 @@ Layout sliceDim(const Layout &x, int64_t dim, const Expr &start, const Expr &end
                 int64_t step, Guards &guards);
 Layout diagonalOf(const Layout &x, int64_t offset, int64_t dim1, int64_t dim2,
                   Guards &guards);
-Layout unfoldDim(const Layout &x, int64_t dim, int64_t size, int64_t step);
+Layout unfoldDim(const Layout &x, int64_t dim, int64_t size, int64_t step,
+                 int64_t dilation = 1);
 
 // --- Overlap
 // ------------------------------------------------------------------------------

@@ -126,16 +126,17 @@ Layout diagonalOf(const Layout &x, int64_t offset, int64_t dim1, int64_t dim2,
   return result;
 }
 
-Layout unfoldDim(const Layout &x, int64_t dim, int64_t size, int64_t step) {
-  assert(step >= 1 && "steps are positive");
+Layout unfoldDim(const Layout &x, int64_t dim, int64_t size, int64_t step,
+                 int64_t dilation) {
+  assert(step >= 1 && dilation >= 1 && "steps are positive");
   if (x.rank() == 0) // counts as one element
     return {{Expr(size)}, {Expr(1)}, x.offset};
   auto at = static_cast<size_t>(dim);
   Layout result = x;
-  result.sizes[at] = floordiv(x.sizes[at] - size, step) + 1;
+  result.sizes[at] = floordiv(x.sizes[at] - (size - 1) * dilation - 1, step) + 1;
   result.strides[at] = x.strides[at] * step;
   result.sizes.push_back(size);
-  result.strides.push_back(x.strides[at]);
+  result.strides.push_back(x.strides[at] * dilation);
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using rtorch::layout::Expr;
@@ -90,6 +91,16 @@ Index Evaluator::addTo(const Index &index, Value offset) {
         0,
         arith::AddIOp::create(e_.b, e_.loc, index.lanes, e_.broadcast(width_, offset))};
   return {e_.add(index.base, offset), index.laneStep, {}};
+}
+
+Index Evaluator::add(const Index &a, const Index &b) {
+  if (!b.lanes && b.laneStep == 0)
+    return addTo(a, b.base);
+  if (!a.lanes && a.laneStep == 0)
+    return addTo(b, a.base);
+  if (!a.lanes && !b.lanes)
+    return {e_.add(a.base, b.base), a.laneStep + b.laneStep, {}};
+  return {{}, 0, arith::AddIOp::create(e_.b, e_.loc, materialize(a), materialize(b))};
 }
 
 Index Evaluator::scale(const Index &index, int64_t factor) {
@@ -259,8 +270,10 @@ Value Evaluator::compute(Operation *op, ArrayRef<Index> indices) {
     return full(fullOp);
   if (auto iotaOp = dyn_cast<rt::IotaOp>(op))
     return iota(iotaOp, indices);
-  if (auto select = dyn_cast<rt::IndexSelectOp>(op))
-    return indexSelect(select, indices);
+  if (auto indexOp = dyn_cast<rt::IndexOp>(op))
+    return index(indexOp, indices);
+  if (auto padOp = dyn_cast<rt::PadOp>(op))
+    return pad(padOp, indices);
   if (auto catOp = dyn_cast<rt::CatOp>(op))
     return cat(catOp, indices);
   llvm_unreachable("checked by findUnsupported");
@@ -301,8 +314,9 @@ Operation *findUnsupported(rt::KernelOp kernel) {
     bool known =
         isa<rt::PointwiseOpInterface, rt::ReductionOpInterface, rt::SoftmaxOp,
             rt::LogSoftmaxOp, rt::LayerNormOp, rt::CloneOp, rt::FullOp, rt::IotaOp,
-            rt::IndexSelectOp, rt::CatOp, rt::PermuteOp, rt::ExpandOp, rt::UnsqueezeOp,
-            rt::SqueezeOp, rt::SelectOp, rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp,
+            rt::IndexOp, rt::PadOp, rt::CatOp, rt::PermuteOp, rt::ExpandOp,
+            rt::UnsqueezeOp, rt::SqueezeOp, rt::SelectOp, rt::SliceOp, rt::UnfoldOp,
+            rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp,
             rt::AttentionOp, rt::YieldOp>(op) ||
         (view && viewedFull(view));
     if (!known)
@@ -311,46 +325,78 @@ Operation *findUnsupported(rt::KernelOp kernel) {
   return nullptr;
 }
 
+std::optional<Indices> Evaluator::mapView(rt::ViewOpInterface op,
+                                          ArrayRef<Index> indices) {
+  TensorType source = tensorType(op.getViewSource());
+  Indices mapped(indices);
+  return llvm::TypeSwitch<Operation *, std::optional<Indices>>(op.getOperation())
+      .Case([&](rt::PermuteOp permute) {
+        for (auto [i, dim] : llvm::enumerate(permute.getPermutation()))
+          mapped[dim] = indices[i];
+        return mapped;
+      })
+      .Case([&](rt::ExpandOp) { return broadcastIndices(source, indices); })
+      .Case([&](rt::UnsqueezeOp unsqueeze) {
+        mapped.erase(mapped.begin() + unsqueeze.getDim());
+        return mapped;
+      })
+      .Case([&](rt::SqueezeOp squeeze) {
+        for (int64_t dim : squeeze.getDims())
+          if (source.getSize(dim).isConstant(1))
+            mapped.insert(mapped.begin() + dim, Index{e_.constant(0)});
+        return mapped;
+      })
+      .Case([&](rt::SelectOp select) {
+        mapped.insert(mapped.begin() + select.getDim(),
+                      Index{lower(select.getIndex().getValue())});
+        return mapped;
+      })
+      .Case([&](rt::SliceOp slice) {
+        layout::Guards guards = rt::guardsAround(slice);
+        layout::Layout line{{source.getSize(slice.getDim())}, {1}, 0};
+        Expr start = layout::sliceDim(line, 0, slice.getStart().getValue(),
+                                      slice.getEnd().getValue(), slice.getStep(), guards)
+                         .offset;
+        Index &index = mapped[slice.getDim()];
+        index = addTo(scale(index, slice.getStep()), lower(start));
+        return mapped;
+      })
+      .Case([&](rt::UnfoldOp unfold) {
+        Index inWindow = scale(mapped.pop_back_val(), unfold.getDilation());
+        if (mapped.empty()) // of rank 0
+          return mapped;
+        Index &index = mapped[unfold.getDim()];
+        index = add(scale(index, unfold.getStep()), inWindow);
+        return mapped;
+      })
+      .Default([](Operation *) { return std::nullopt; });
+}
+
 Value Evaluator::view(rt::ViewOpInterface op, ArrayRef<Index> indices) {
   if (rt::FullOp constant = viewedFull(op))
     return full(constant);
-  TensorType source = tensorType(op.getViewSource());
-  Indices mapped(indices);
-  if (auto permute = dyn_cast<rt::PermuteOp>(op.getOperation())) {
-    for (auto [i, dim] : llvm::enumerate(permute.getPermutation()))
-      mapped[dim] = indices[i];
-  } else if (isa<rt::ExpandOp>(op.getOperation())) {
-    mapped = broadcastIndices(source, indices);
-  } else if (auto unsqueeze = dyn_cast<rt::UnsqueezeOp>(op.getOperation())) {
-    mapped.erase(mapped.begin() + unsqueeze.getDim());
-  } else if (auto squeeze = dyn_cast<rt::SqueezeOp>(op.getOperation())) {
-    for (int64_t dim : squeeze.getDims())
-      if (source.getSize(dim).isConstant(1))
-        mapped.insert(mapped.begin() + dim, Index{e_.constant(0)});
-  } else if (auto select = dyn_cast<rt::SelectOp>(op.getOperation())) {
-    mapped.insert(mapped.begin() + select.getDim(),
-                  Index{lower(select.getIndex().getValue())});
-  } else {
-    llvm_unreachable("checked by findUnsupported");
-  }
-  return at(op.getViewSource(), mapped);
+  std::optional<Indices> mapped = mapView(op, indices);
+  assert(mapped && "checked by findUnsupported");
+  return at(op.getViewSource(), *mapped);
 }
 
-Value Evaluator::full(rt::FullOp op) {
-  Type stored = tensorType(op.getResult()).getElementType();
+Value Evaluator::constant(Attribute value, Type stored) {
   Type element = registerType(stored);
   FormulaBuilder f(e_.b, e_.loc);
   Value result;
-  if (auto expr = dyn_cast<rt::ExprAttr>(op.getValue()))
+  if (auto expr = dyn_cast<rt::ExprAttr>(value))
     result = f.convert(lower(expr.getValue()), element);
-  else if (auto value = dyn_cast<FloatAttr>(op.getValue()))
-    result = f.constant(element, value.getValueAsDouble());
-  else if (auto value = dyn_cast<BoolAttr>(op.getValue()))
-    result = f.constant(element, value.getValue());
+  else if (auto real = dyn_cast<FloatAttr>(value))
+    result = f.constant(element, real.getValueAsDouble());
+  else if (auto truth = dyn_cast<BoolAttr>(value))
+    result = f.constant(element, truth.getValue());
   else
-    result = f.integer(element,
-                       cast<IntegerAttr>(op.getValue()).getValue().getSExtValue());
+    result = f.integer(element, cast<IntegerAttr>(value).getValue().getSExtValue());
   return roundTo(f, result, stored);
+}
+
+Value Evaluator::full(rt::FullOp op) {
+  return constant(op.getValue(), tensorType(op.getResult()).getElementType());
 }
 
 Value Evaluator::iota(rt::IotaOp op, ArrayRef<Index> indices) {
@@ -396,32 +442,123 @@ void Evaluator::raiseIf(Value condition, StringRef message, Location loc) {
   });
 }
 
-Value Evaluator::indexSelect(rt::IndexSelectOp op, ArrayRef<Index> indices) {
-  TensorType source = tensorType(op.getSource()),
-             indexType = tensorType(op.getIndices());
-  int64_t dim = op.getDim(), rank = indexType.getRank();
-  Value index = at(op.getIndices(), indices.slice(dim, rank));
+std::optional<Index> Evaluator::affineAt(Value value, ArrayRef<Index> indices) {
+  Operation *op = value.getDefiningOp();
+  if (auto iotaOp = dyn_cast_or_null<rt::IotaOp>(op)) {
+    auto start = dyn_cast<rt::ExprAttr>(iotaOp.getStart()),
+         step = dyn_cast<rt::ExprAttr>(iotaOp.getStep());
+    if (!start || !step || !step.getValue().isConstant())
+      return std::nullopt;
+    return addTo(scale(indices[0], *step.getValue().constant()),
+                 lower(start.getValue()));
+  }
+  if (auto viewOp = dyn_cast_or_null<rt::ViewOpInterface>(op))
+    if (std::optional<Indices> mapped = mapView(viewOp, indices))
+      return affineAt(viewOp.getViewSource(), *mapped);
+  return std::nullopt;
+}
+
+/// Whether all elements of an index are known to lie in [0, size).
+static bool isInRange(Value index, const Expr &size) {
+  while (auto viewOp = index.getDefiningOp<rt::ViewOpInterface>())
+    index = viewOp.getViewSource();
+  auto iota = index.getDefiningOp<rt::IotaOp>();
+  auto start = iota ? dyn_cast<rt::ExprAttr>(iota.getStart()) : rt::ExprAttr();
+  auto step = iota ? dyn_cast<rt::ExprAttr>(iota.getStep()) : rt::ExprAttr();
+  if (!start || !step)
+    return false;
+  Expr first = start.getValue();
+  Expr last = first + (tensorType(index).getSize(0) - 1) * step.getValue();
+  layout::Guards guards = rt::guardsAround(iota);
+  auto inside = [&](const Expr &at) {
+    return guards.query(layout::Relation::Le, 0, at) == layout::Answer::Proven &&
+           guards.query(layout::Relation::Lt, at, size) == layout::Answer::Proven;
+  };
+  return inside(first) && inside(last);
+}
+
+Index Evaluator::checkedIndex(rt::IndexOp op, Value index, const Expr &size,
+                              ArrayRef<Index> indices) {
+  Indices at = broadcastIndices(tensorType(index), indices);
+  if (isInRange(index, size))
+    if (std::optional<Index> affine = affineAt(index, at))
+      return *affine;
   FormulaBuilder f(e_.b, e_.loc);
-  index = f.convert(index, e_.b.getI64Type());
-  Value size = lower(source.getSize(dim));
-  if (isa<VectorType>(index.getType()))
-    size = broadcast(size);
-  Value low = f.compare(FormulaBuilder::Lt, index, f.like(index, 0));
-  Value high = f.compare(FormulaBuilder::Ge, index, size);
-  Value bad = f.bitOr(low, high);
-  raiseIf(bad, "index out of range in self", op.getLoc());
+  Value loaded = f.convert(this->at(index, at), e_.b.getI64Type());
+  Value limit = lower(size), zero = f.like(loaded, 0);
+  if (isa<VectorType>(loaded.getType()))
+    limit = broadcast(limit);
+  if (op.getWraps())
+    loaded = f.select(f.compare(FormulaBuilder::Lt, loaded, zero),
+                      f.add(loaded, limit), loaded);
+  Value bad = f.bitOr(f.compare(FormulaBuilder::Lt, loaded, zero),
+                      f.compare(FormulaBuilder::Ge, loaded, limit));
+  raiseIf(bad, "index out of range", op.getLoc());
   // A bad index reads element 0 instead; the launch fails all the same.
-  Value safe = f.select(bad, f.like(index, 0), index);
-  Indices mapped(indices.take_front(dim));
-  mapped.push_back(isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe});
-  mapped.append(indices.begin() + dim + rank, indices.end());
-  Value isEmpty =
-      f.compare(FormulaBuilder::Eq, lower(source.getSize(dim)), e_.constant(0));
-  if (source.getSize(dim).isConstant() && !source.getSize(dim).isConstant(0))
+  Value safe = f.select(bad, zero, loaded);
+  return isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe};
+}
+
+Value Evaluator::index(rt::IndexOp op, ArrayRef<Index> indices) {
+  TensorType source = tensorType(op.getSource()), result = tensorType(op.getResult());
+  ArrayRef<int64_t> dims = op.getDims();
+  int64_t position = op.getPosition();
+  int64_t common = result.getRank() - (source.getRank() - dims.size());
+  ArrayRef<Index> shared = indices.slice(position, common);
+  Indices rest(indices.take_front(position));
+  rest.append(indices.begin() + position + common, indices.end());
+  Indices mapped(source.getRank());
+  Value notEmpty;
+  for (int64_t dim = 0, kept = 0; dim < source.getRank(); ++dim) {
+    const auto *found = llvm::find(dims, dim);
+    if (found == dims.end()) {
+      mapped[dim] = rest[kept++];
+      continue;
+    }
+    Expr size = source.getSize(dim);
+    Value index = op.getIndices()[found - dims.begin()];
+    mapped[dim] = checkedIndex(op, index, size, shared);
+    if (size.constant().value_or(0) == 0 && !isInRange(index, size)) {
+      Value some = e_.less(e_.constant(0), lower(size));
+      notEmpty =
+          notEmpty ? FormulaBuilder(e_.b, e_.loc).bitAnd(notEmpty, some) : some;
+    }
+  }
+  if (!notEmpty)
     return at(op.getSource(), mapped);
-  Value notEmpty = f.bitNot(isEmpty);
   return where(notEmpty, registerType(source.getElementType()),
                [&] { return at(op.getSource(), mapped); });
+}
+
+Value Evaluator::pad(rt::PadOp op, ArrayRef<Index> indices) {
+  TensorType source = tensorType(op.getSource()), result = tensorType(op.getResult());
+  FormulaBuilder f(e_.b, e_.loc);
+  Indices mapped(indices);
+  Value inside;
+  for (int64_t dim = 0; dim < source.getRank(); ++dim) {
+    Expr low = cast<rt::ExprAttr>(op.getLow()[dim]).getValue();
+    Expr size = source.getSize(dim);
+    if (low.isConstant(0) && size == result.getSize(dim))
+      continue;
+    mapped[dim] = addTo(indices[dim], lower(-low));
+    Value index = materialize(mapped[dim]), limit = lower(size);
+    if (isa<VectorType>(index.getType()))
+      limit = broadcast(limit);
+    Value fits = f.bitAnd(f.compare(FormulaBuilder::Ge, index, f.like(index, 0)),
+                          f.compare(FormulaBuilder::Lt, index, limit));
+    if (inside && isa<VectorType>(inside.getType()) != isa<VectorType>(fits.getType()))
+      inside = broadcast(inside), fits = broadcast(fits);
+    inside = inside ? f.bitAnd(inside, fits) : fits;
+  }
+  if (!inside)
+    return at(op.getSource(), mapped);
+  Type element = registerType(source.getElementType());
+  Value value =
+      where(inside, element, [&] { return at(op.getSource(), mapped); });
+  Value outside = constant(op.getValue(), source.getElementType());
+  if (isa<VectorType>(value.getType()))
+    inside = broadcast(inside), outside = broadcast(outside);
+  return f.select(inside, value, outside);
 }
 
 Value Evaluator::where(Value condition, Type elementType, function_ref<Value()> body) {

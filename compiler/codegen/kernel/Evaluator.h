@@ -91,9 +91,22 @@ private:
   mlir::Value compute(mlir::Operation *op, llvm::ArrayRef<Index> indices);
   mlir::Value pointwise(mlir::Operation *op, llvm::ArrayRef<Index> indices);
   mlir::Value view(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
-  mlir::Value indexSelect(rt::IndexSelectOp op, llvm::ArrayRef<Index> indices);
+  /// Where the elements of a view lie in its source; nullopt where indices do not map
+  /// one by one.
+  std::optional<Indices> mapView(rt::ViewOpInterface op,
+                                 llvm::ArrayRef<Index> indices);
+  mlir::Value index(rt::IndexOp op, llvm::ArrayRef<Index> indices);
+  /// The place that `index` gives in a dim of `size`; raises an error outside of it.
+  Index checkedIndex(rt::IndexOp op, mlir::Value index, const layout::Expr &size,
+                     llvm::ArrayRef<Index> indices);
+  /// The elements of an integer tensor as an affine function of the lanes, if `value`
+  /// is rt.iota seen through views.
+  std::optional<Index> affineAt(mlir::Value value, llvm::ArrayRef<Index> indices);
+  mlir::Value pad(rt::PadOp op, llvm::ArrayRef<Index> indices);
   mlir::Value cat(rt::CatOp op, llvm::ArrayRef<Index> indices);
   mlir::Value full(rt::FullOp op);
+  /// The number in an attribute, as an element of dtype `stored`.
+  mlir::Value constant(mlir::Attribute value, mlir::Type stored);
   mlir::Value iota(rt::IotaOp op, llvm::ArrayRef<Index> indices);
   /// Runs `body` for the lanes where `condition` holds; the others get zeros.
   mlir::Value where(mlir::Value condition, mlir::Type elementType,
@@ -102,6 +115,7 @@ private:
   /// Indices of an operand of sizes `operand` for `indices` into sizes `result`.
   Indices broadcastIndices(rt::TensorType operand, llvm::ArrayRef<Index> indices);
   Index addTo(const Index &index, mlir::Value offset);
+  Index add(const Index &a, const Index &b);
   Index scale(const Index &index, int64_t factor);
   /// The index per lane: i64, or vector<width x i64>.
   mlir::Value materialize(const Index &index);

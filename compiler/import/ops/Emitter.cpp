@@ -235,11 +235,13 @@ Value Emitter::diagonal(Value x, int64_t offset, int64_t dim1, int64_t dim2) {
                                 dim2);
 }
 
-Value Emitter::unfold(Value x, int64_t dim, int64_t size, int64_t step) {
+Value Emitter::unfold(Value x, int64_t dim, int64_t size, int64_t step,
+                      int64_t dilation) {
   if (!x)
     return x;
-  Layout layout = layout::unfoldDim(layoutOf(x), dim, size, step);
-  return rt::UnfoldOp::create(builder, loc, withLayout(x, layout), x, dim, size, step);
+  Layout layout = layout::unfoldDim(layoutOf(x), dim, size, step, dilation);
+  return rt::UnfoldOp::create(builder, loc, withLayout(x, layout), x, dim, size, step,
+                              dilation);
 }
 
 Value Emitter::asStrided(Value x, const Layout &layout) {
@@ -296,7 +298,8 @@ Value Emitter::indexSelect(Value source, Value indices, int64_t dim) {
   Dims sizes = sizesOf(source), inner = sizesOf(indices);
   sizes.erase(sizes.begin() + dim);
   sizes.insert(sizes.begin() + dim, inner.begin(), inner.end());
-  return compute<rt::IndexSelectOp>(sizes, dtypeOf(source), source, indices, dim);
+  return compute<rt::IndexOp>(sizes, dtypeOf(source), source, ValueRange{indices},
+                              ArrayRef<int64_t>{dim}, dim, false);
 }
 
 Value Emitter::cat(ArrayRef<Value> inputs, int64_t dim) {

@@ -107,7 +107,7 @@ public:
   Value slice(Value x, int64_t dim, const Expr &start, const Expr &end,
               int64_t step = 1);
   Value diagonal(Value x, int64_t offset, int64_t dim1, int64_t dim2);
-  Value unfold(Value x, int64_t dim, int64_t size, int64_t step);
+  Value unfold(Value x, int64_t dim, int64_t size, int64_t step, int64_t dilation = 1);
   Value asStrided(Value x, const layout::Layout &layout);
 
   // --- Products, indexing

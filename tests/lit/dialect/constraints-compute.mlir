@@ -269,25 +269,201 @@ func.func @packed_linear_c3_dtypes(%x: !rt.tensor<4x6xf32>, %p: !rt.tensor<2x8x3
 
 // -----
 
-func.func @index_select_c1_dim_beyond_rank(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
-  // expected-error @+1 {{'rt.index_select' op expects a dim below rank 2, but got 2}}
-  %y = rt.index_select %t, %i dim 2 : !rt.tensor<9x8xf32>, !rt.tensor<4xi64> -> !rt.tensor<4x8xf32>
+func.func @index_c1_dim_beyond_rank(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
+  // expected-error @+1 {{'rt.index' op expects a different dim below rank 2 for each of 1 indices, but got [2]}}
+  %y = rt.index %t [%i] dims [2] at 0 : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>) -> !rt.tensor<4x8xf32>
   rt.return
 }
 
 // -----
 
-func.func @index_select_c2_result_sizes(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
-  // expected-error @+1 {{'rt.index_select' op expects result sizes [4, 8], but got [8, 4]}}
-  %y = rt.index_select %t, %i dim 0 : !rt.tensor<9x8xf32>, !rt.tensor<4xi64> -> !rt.tensor<8x4xf32>
+func.func @index_c2_sizes_that_do_not_broadcast(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %j: !rt.tensor<3xi64>) {
+  // expected-error @+1 {{'rt.index' op expects indices whose sizes broadcast}}
+  %y = rt.index %t [%i, %j] dims [0, 1] at 0 : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<3xi64>) -> !rt.tensor<4xf32>
   rt.return
 }
 
 // -----
 
-func.func @index_select_c3_dtype(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
-  // expected-error @+1 {{'rt.index_select' op expects a result of dtype 'f32', but got 'f64'}}
-  %y = rt.index_select %t, %i dim 0 : !rt.tensor<9x8xf32>, !rt.tensor<4xi64> -> !rt.tensor<4x8xf64>
+func.func @index_c3_position(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
+  // expected-error @+1 {{'rt.index' op expects a position of at most 1, but got 2}}
+  %y = rt.index %t [%i] dims [0] at 2 : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>) -> !rt.tensor<4x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @index_c4_result_sizes(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
+  // expected-error @+1 {{'rt.index' op expects result sizes [4, 8], but got [8, 4]}}
+  %y = rt.index %t [%i] dims [0] at 0 : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>) -> !rt.tensor<8x4xf32>
+  rt.return
+}
+
+// -----
+
+func.func @index_c5_dtype(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>) {
+  // expected-error @+1 {{'rt.index' op expects a result of dtype 'f32', but got 'f64'}}
+  %y = rt.index %t [%i] dims [0] at 0 : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>) -> !rt.tensor<4x8xf64>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c1_dim_beyond_rank(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<4x8xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects a different dim below rank 2 for each of 1 indices, but got [2]}}
+  %y = rt.scatter %t [%i] dims [2] at 0 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<4x8xf32>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c2_sizes_that_do_not_broadcast(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %j: !rt.tensor<3xi64>, %u: !rt.tensor<4xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects indices whose sizes broadcast}}
+  %y = rt.scatter %t [%i, %j] dims [0, 1] at 0 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<3xi64>, !rt.tensor<4xf32>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c3_position(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<4x8xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects a position of at most 1, but got 2}}
+  %y = rt.scatter %t [%i] dims [0] at 2 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<4x8xf32>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c4_update_sizes(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<3x8xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects updates of sizes [4, 8], but got [3, 8]}}
+  %y = rt.scatter %t [%i] dims [0] at 0 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<3x8xf32>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c5_dtype(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<4x8xf64>) {
+  // expected-error @+1 {{'rt.scatter' op expects dtype 'f32' everywhere, but got 'f64' and 'f32'}}
+  %y = rt.scatter %t [%i] dims [0] at 0 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<4x8xf64>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c6_result_sizes(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<4x8xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects a result of sizes [9, 8], but got [8, 9]}}
+  %y = rt.scatter %t [%i] dims [0] at 0 combine "set" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<4x8xf32>) -> !rt.tensor<8x9xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scatter_c7_combine(%t: !rt.tensor<9x8xf32>, %i: !rt.tensor<4xi64>, %u: !rt.tensor<4x8xf32>) {
+  // expected-error @+1 {{'rt.scatter' op expects one of 'set', 'add', 'mul', 'amax', 'amin', but got 'sub'}}
+  %y = rt.scatter %t [%i] dims [0] at 0 combine "sub" updates %u : (!rt.tensor<9x8xf32>, !rt.tensor<4xi64>, !rt.tensor<4x8xf32>) -> !rt.tensor<9x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @pad_c1_count(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.pad' op expects 2 expressions for 'low', but got 1}}
+  %y = rt.pad %x value 0.0 : f32 low [#rt.expr<1>] : !rt.tensor<4x6xf32> -> !rt.tensor<4x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @pad_c2_rank(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.pad' op expects a result of rank 2 and dtype 'f32'}}
+  %y = rt.pad %x value 0.0 : f32 low [#rt.expr<0>, #rt.expr<1>] : !rt.tensor<4x6xf32> -> !rt.tensor<32xf32>
+  rt.return
+}
+
+// -----
+
+func.func @pad_c3_value(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.pad' op expects a value of dtype 'f32', but got 1 : i64}}
+  %y = rt.pad %x value 1 : i64 low [#rt.expr<0>, #rt.expr<1>] : !rt.tensor<4x6xf32> -> !rt.tensor<4x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scan_c1_result_sizes(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.scan' op expects a result of sizes [4, 6] and dtype 'f32'}}
+  %y = rt.scan %x 1 combine "add" : !rt.tensor<4x6xf32> -> !rt.tensor<4xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scan_c2_dim_beyond_rank(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.scan' op expects a dim below rank 2, but got 2}}
+  %y = rt.scan %x 2 combine "add" : !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>
+  rt.return
+}
+
+// -----
+
+func.func @scan_c3_combine(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.scan' op expects one of 'add', 'mul', 'max', 'min', 'logaddexp', but got 'sub'}}
+  %y = rt.scan %x 1 combine "sub" : !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>
+  rt.return
+}
+
+// -----
+
+func.func @sort_c1_result_sizes(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.sort' op expects results of sizes [4, 6] and values of dtype 'f32'}}
+  %v, %i = rt.sort %x 1 descending false : !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>, !rt.tensor<4xi64>
+  rt.return
+}
+
+// -----
+
+func.func @sort_c2_dim_beyond_rank(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.sort' op expects a dim below rank 2, but got 3}}
+  %v, %i = rt.sort %x 3 descending false : !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>, !rt.tensor<4x6xi64>
+  rt.return
+}
+
+// -----
+
+func.func @convolution_c1_rank(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x3x3xf32>) {
+  // expected-error @+1 {{'rt.convolution' op expects 'x' and 'weight' of equal ranks of 3 to 5 and 'bias' of rank 1}}
+  %y = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1 : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x3x3xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @convolution_c2_stride(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x3x3x3xf32>) {
+  // expected-error @+1 {{'rt.convolution' op expects a positive stride and dilation and a padding of 0 or more for each of 2 dims, but got stride [0, 1]}}
+  %y = rt.convolution %x, %w stride [0, 1] padding [1, 1] dilation [1, 1] groups 1 : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x3x3x3xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @convolution_c3_groups(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x2x3x3xf32>) {
+  // expected-error @+1 {{'rt.convolution' op expects a weight for 1 groups of 3 channels, but got [6, 2, 3, 3]}}
+  %y = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1 : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x2x3x3xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @convolution_c4_result_sizes(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x3x3x3xf32>) {
+  // expected-error @+1 {{'rt.convolution' op expects result sizes [1, 6, 8, 8], but got [1, 6, 6, 6]}}
+  %y = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1 : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x3x3x3xf32>) -> !rt.tensor<1x6x6x6xf32>
+  rt.return
+}
+
+// -----
+
+func.func @convolution_c5_dtype(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x3x3x3xf64>) {
+  // expected-error @+1 {{'rt.convolution' op expects dtype 'f32' everywhere, but got 'f64'}}
+  %y = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1 : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<6x3x3x3xf64>) -> !rt.tensor<1x6x8x8xf32>
   rt.return
 }
 

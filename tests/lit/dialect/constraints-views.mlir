@@ -155,7 +155,7 @@ func.func @unfold_c2_dim_beyond_rank(%a: !rt.tensor<4xf32>) {
 // -----
 
 func.func @unfold_c3_step_of_zero(%a: !rt.tensor<4xf32>) {
-  // expected-error @+1 {{'rt.unfold' op expects a size of 0 or more and a positive step, but got 2 and 0}}
+  // expected-error @+1 {{'rt.unfold' op expects a size of 0 or more and a positive step and dilation, but got 2, 0 and 1}}
   %u = rt.unfold %a 0 size 2 step 0 : !rt.tensor<4xf32> -> !rt.tensor<2x2xf32>
   rt.return
 }
