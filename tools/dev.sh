@@ -117,6 +117,8 @@ install_missing() {
 
 # Object files in the cache fit every checkout, wherever it lies.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+# Precompiled headers are compared by what they hold.
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 
 # build_preset PRESET: configures and builds it; the log of a good configure is not shown.
 build_preset() {

@@ -133,8 +133,7 @@ private:
   bool canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const;
   bool canMergeMap(Operation *producer, const Uses &uses,
                    const FusionGroup &group) const;
-  bool canMergeRow(Operation *producer, const Uses &uses,
-                   const FusionGroup &group) const;
+  bool canMergeRow(Operation *producer, const FusionGroup &group) const;
   bool canMergeContraction(Operation *producer, const Uses &uses,
                            const FusionGroup &group) const;
   /// Whether everything between `producer` and the group's result keeps indices.
@@ -245,7 +244,7 @@ bool Grouping::canMerge(Operation *producer, const Uses &uses,
   if (isContraction(producer))
     return canMergeContraction(producer, uses, group);
   if (isRowOp(producer))
-    return canMergeRow(producer, uses, group);
+    return canMergeRow(producer, group);
   return canMergeMap(producer, uses, group);
 }
 
@@ -277,8 +276,7 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
           isReducedShape(sizes, group.domain, group.reduced));
 }
 
-bool Grouping::canMergeRow(Operation *producer, const Uses &uses,
-                           const FusionGroup &group) const {
+bool Grouping::canMergeRow(Operation *producer, const FusionGroup &group) const {
   if (group.movesIndices || !reachesRootInPlace(producer, group))
     return false;
   Dims domain = tensorType(producer->getOperand(0)).getSizes();

@@ -164,7 +164,7 @@ int64_t TensorType::getElementBytes() const {
 
 LogicalResult TensorType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<ExprAttr> sizes, ArrayRef<ExprAttr> strides,
-                                 ExprAttr offset, Type elementType) {
+                                 ExprAttr, Type elementType) {
   if (sizes.size() != strides.size())
     return emitError() << "expects as many strides as sizes, but got " << strides.size()
                        << " strides for " << sizes.size() << " sizes";

@@ -27,5 +27,23 @@ target_compile_options(rtorch_llvm INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-visibility-inlines-hidden>)
 target_link_libraries(rtorch_llvm INTERFACE MLIR LLVM)
 
+# rtorch_add_mlir_library(NAME ...): rtorch_add_library for a library over the rt
+# dialect, whose files share the precompiled header of rtorch_rt.
+function(rtorch_add_mlir_library name)
+  rtorch_add_library(${name} ${ARGN})
+  if(NOT RTORCH_PCH)
+    return()
+  endif()
+  if(name STREQUAL rtorch_rt)
+    target_precompile_headers(rtorch_rt PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/mlir_pch.h)
+  else()
+    target_precompile_headers(${name} REUSE_FROM rtorch_rt)
+  endif()
+  # Lets ccache see that a header precompiled again is the same.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${name} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endfunction()
+
 # mlir_tablegen finds MLIR's .td files through the directory's include path.
 include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})

@@ -9,7 +9,9 @@ target_include_directories(rtorch_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(rtorch_options INTERFACE
   -Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   # GCC 12 sees overlaps in the standard library's operator+ that are not there.
-  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>
+  # Its std::stable_sort calls what C++20 deprecates.
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-deprecated-declarations>)
 if(RTORCH_SANITIZE)
   target_compile_options(rtorch_options INTERFACE
     -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer

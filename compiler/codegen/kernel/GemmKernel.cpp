@@ -29,7 +29,6 @@ struct Contraction {
 Contraction Contraction::of(rt::KernelOp kernel) {
   Contraction c;
   for (Operation &op : kernel.getBlock()) {
-    TensorType result;
     if (auto linear = dyn_cast<rt::LinearOp>(op)) {
       c.op = &op, c.lhs = linear.getX(), c.rhs = linear.getWeight(),
       c.bias = linear.getBias();

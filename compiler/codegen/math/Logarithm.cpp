@@ -9,7 +9,6 @@ namespace {
 
 constexpr double log2E = 0x1.71547652b82fep+0;
 constexpr double log10E = 0x1.bcb7b1526e50ep-2;
-constexpr double log10Of2 = 0x1.34413509f79ffp-2;
 
 /// The part of `value` that is left when `high` is taken off, rounded to the type.
 struct Split {
