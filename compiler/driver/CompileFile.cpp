@@ -1,6 +1,7 @@
 #include "compiler/driver/Pipeline.h"
 #include "compiler/emit/LinkElf.h"
 #include "compiler/emit/ModuleBuilder.h"
+#include "compiler/fold/FoldConstants.h"
 #include "compiler/import/GraphReader.h"
 #include "compiler/import/ToRt.h"
 #include "compiler/include/rtorch/compiler.h"
@@ -39,6 +40,7 @@ private:
   llvm::Error read(const std::string &input);
   llvm::Error import();
   llvm::Error runPasses(llvm::function_ref<void(PassManager &)> build);
+  llvm::Error foldConstants();
   llvm::Error compile();
   llvm::Error write(const std::string &output);
   llvm::Error writeText(const std::string &output, llvm::StringRef text);
@@ -58,6 +60,7 @@ private:
   std::optional<importer::Program> program_;
   OwningOpRef<ModuleOp> module_;
   std::optional<codegen::Target> target_;
+  std::optional<fold::FoldedStorages> folded_;
   std::vector<emit::CompiledKernel> kernels_;
   std::string elf_;
 };
@@ -140,6 +143,23 @@ llvm::Error Compilation::runPasses(llvm::function_ref<void(PassManager &)> build
   return llvm::Error::success();
 }
 
+llvm::Error Compilation::foldConstants() {
+  int64_t next = 0;
+  for (const auto *payloads : {&program_->weights, &program_->constants})
+    for (const auto &[name, payload] : *payloads)
+      next = std::max<int64_t>(next, payload.storage + 1);
+  folded_.emplace(next);
+  if (auto error = fold::foldConstants(
+          *module_, [this](int64_t number) { return storage(number); },
+          options_.threads, *folded_))
+    return error;
+  report_.foldedConstants = folded_->count();
+  report_.foldedBytes = folded_->totalBytes();
+  if (llvm::is_contained(options_.dumpAfter, "fold"))
+    module_->print(llvm::errs());
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::compile() {
   emit::CompileOptions compile;
   compile.threads = options_.threads;
@@ -188,7 +208,7 @@ std::span<const std::byte> Compilation::storage(int64_t number) const {
     for (const auto &[name, payload] : *payloads)
       if (payload.storage == number)
         return payload.bytes;
-  return {};
+  return folded_ ? folded_->bytes(number) : std::span<const std::byte>();
 }
 
 llvm::Error Compilation::writeModule(const std::string &output,
@@ -272,6 +292,8 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
       }))
     return error;
   if (options_.output != Output::Rt) {
+    if (auto error = phase("fold", [&] { return foldConstants(); }))
+      return error;
     if (auto error = phase("schedule", [&] {
           return runPasses(
               [&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });

@@ -35,6 +35,9 @@ std::string reportText(const compiler::Report &report, const std::string &output
           ", constants " + bytes(report.constantBytes) + "; arena " +
           report.arenaBytes + " bytes; peak memory " + bytes(report.peakMemoryBytes) +
           "\n";
+  if (report.foldedConstants)
+    text += "  " + std::to_string(report.foldedConstants) +
+            " constants computed while compiling, " + bytes(report.foldedBytes) + "\n";
   for (const std::string &check : report.openChecks)
     text += "  checked at each call: " + check + "\n";
   return text;
@@ -49,6 +52,8 @@ std::string reportJson(const compiler::Report &report, const std::string &output
   json["ops"] = report.ops;
   json["launches"] = report.launches;
   json["distinct_kernels"] = report.distinctKernels;
+  json["folded_constants"] = report.foldedConstants;
+  json["folded_bytes"] = report.foldedBytes;
   for (const auto &[phase, seconds] : report.seconds)
     json["seconds"][phase] = seconds;
   json["total_s"] = report.totalSeconds;

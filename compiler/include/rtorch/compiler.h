@@ -23,7 +23,7 @@ enum class Output {
 struct Options {
   std::string targetCpu = "native"; ///< a level, an LLVM CPU name, or native
   Output output = Output::Module;
-  /// Print the module to stderr after these passes ("import" counts as one).
+  /// Print the module to stderr after these passes ("import" and "fold" count as some).
   std::vector<std::string> dumpAfter;
   unsigned threads = 0; ///< 0: as many as the process may use
   /// Compare the importer's layouts with what the exporter recorded.
@@ -40,6 +40,8 @@ struct Report {
   uint64_t ops = 0; ///< nodes of the imported graph
   uint64_t launches = 0;
   uint64_t distinctKernels = 0;
+  uint64_t foldedConstants = 0; ///< values that were computed while compiling
+  uint64_t foldedBytes = 0;
   std::vector<std::pair<std::string, double>> seconds; ///< per phase, in order
   double totalSeconds = 0;
   uint64_t peakMemoryBytes = 0; ///< of the compiling process
