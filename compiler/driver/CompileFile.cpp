@@ -15,6 +15,7 @@
 #include "llvm/Support/FileSystem.h"
 
 #include <chrono>
+#include <future>
 #include <sys/resource.h>
 
 using namespace mlir;
@@ -214,9 +215,18 @@ std::span<const std::byte> Compilation::storage(int64_t number) const {
 llvm::Error Compilation::writeModule(const std::string &output,
                                      const emit::BuiltModule &built) {
   emit::StorageBytes storages = [this](int64_t number) { return storage(number); };
-  std::vector<std::byte> buffer;
+  // The next constant is packed while one is written.
+  std::vector<std::byte> buffers[2];
+  auto pack = [&](size_t index) {
+    return emit::constantBytes(built.constants[index], storages, buffers[index % 2]);
+  };
+  auto policy = options_.threads == 1 ? std::launch::deferred : std::launch::async;
+  std::future<std::span<const std::byte>> next;
   auto provider = [&](size_t index) {
-    return emit::constantBytes(built.constants[index], storages, buffer);
+    std::span<const std::byte> bytes = next.valid() ? next.get() : pack(index);
+    if (index + 1 < built.constants.size())
+      next = std::async(policy, pack, index + 1);
+    return bytes;
   };
   auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)),
                                        built.manifest, provider);

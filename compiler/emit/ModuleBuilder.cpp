@@ -101,6 +101,7 @@ private:
   func::FuncOp function_;
   llvm::DenseMap<Value, uint32_t> storageIds_;
   llvm::DenseMap<int64_t, uint32_t> parameterStorages_;
+  llvm::DenseSet<int64_t> writtenStorages_; // through any of their parameters
   llvm::DenseMap<int64_t, uint32_t> storageConstants_;
   llvm::DenseMap<unsigned, uint32_t> callIndex_; // function argument -> call argument
 };
@@ -180,8 +181,12 @@ llvm::Error Builder::addSymbols() {
 void Builder::addArguments() {
   llvm::DenseSet<Value> written;
   function_.walk([&](rt::LaunchOp launch) {
-    for (Value target : launch.getTargets())
-      written.insert(viewRoot(target));
+    for (Value target : launch.getTargets()) {
+      Value root = viewRoot(target);
+      written.insert(root);
+      if (auto parameter = root.getDefiningOp<rt::ParameterOp>())
+        writtenStorages_.insert(parameter.getStorage());
+    }
   });
   auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
   for (auto [position, attr] :
@@ -302,13 +307,7 @@ uint32_t Builder::parameterStorage(rt::ParameterOp op) {
     constant->second =
         addConstant(op.getName().str(), storages_(number).size(), {number});
   // A storage that any of its parameters is written through is the instance's own.
-  bool mutated = false;
-  function_.walk([&](rt::LaunchOp launch) {
-    for (Value target : launch.getTargets())
-      if (auto parameter = viewRoot(target).getDefiningOp<rt::ParameterOp>())
-        mutated |= static_cast<int64_t>(parameter.getStorage()) == number;
-  });
-  if (!mutated)
+  if (!writtenStorages_.contains(number))
     return it->second = addStorage(format::StorageKind::Constant, constant->second);
   format::State state;
   state.name = op.getName().str();

@@ -272,6 +272,7 @@ Result<Program> readProgram(const std::filesystem::path &path, std::string_view 
   auto archive = Pt2Archive::open(path);
   if (!archive)
     return archive.error();
+  (*archive)->checkAhead();
   std::string place = "'" + path.string() + "': ";
   Result<std::string> chosen = chooseProgram(**archive, name);
   if (!chosen)

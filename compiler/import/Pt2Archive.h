@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace rtorch::importer {
@@ -29,6 +30,8 @@ public:
 
   /// The names of the exported programs, sorted.
   const std::vector<std::string> &programs() const { return programs_; }
+  /// Checks what will be read on all cores at once: most of an archive is weights.
+  void checkAhead() const { zip_.checkAhead(std::thread::hardware_concurrency()); }
   /// The JSON of a program.
   archive::Result<archive::ZipContent> programJson(std::string_view program) const;
 

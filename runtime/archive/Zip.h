@@ -57,6 +57,10 @@ public:
   /// an entry; later reads of a stored entry cost nothing. May run in several threads.
   Result<ZipContent> read(const ZipEntry &entry) const;
 
+  /// Checks the CRC-32 of stored entries with `threads` threads, so that reading them
+  /// costs nothing; those that are wrong fail when they are read.
+  void checkAhead(unsigned threads) const;
+
 private:
   struct Checked {
     std::mutex mutex;

@@ -2,10 +2,13 @@
 #include "runtime/archive/ZipFormat.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <libdeflate.h>
 #include <limits>
 #include <new>
 #include <numeric>
+#include <thread>
 #include <zlib.h>
 
 namespace rtorch::archive {
@@ -207,10 +210,7 @@ Status checkOverlap(const std::vector<ZipEntry> &entries,
 }
 
 /// CRC-32 of any number of bytes.
-uint32_t crcOf(Bytes bytes) {
-  return static_cast<uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()));
-}
+uint32_t crcOf(Bytes bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 Error wrongCrc(const ZipEntry &entry) {
   return makeError("entry " + quoted(entry.name) +
@@ -341,6 +341,21 @@ Result<ZipContent> ZipReader::read(const ZipEntry &entry) const {
   std::lock_guard lock(checked_->mutex);
   checked_->entries[index] = true;
   return ZipContent{stored, nullptr};
+}
+
+void ZipReader::checkAhead(unsigned threads) const {
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t index; (index = next++) < entries_.size();)
+      if (!entries_[index].deflated)
+        (void)read(entries_[index]);
+  };
+  std::vector<std::thread> helpers;
+  for (unsigned i = 1; i < threads; ++i)
+    helpers.emplace_back(work);
+  work();
+  for (std::thread &helper : helpers)
+    helper.join();
 }
 
 } // namespace rtorch::archive

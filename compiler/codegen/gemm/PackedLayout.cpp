@@ -15,6 +15,19 @@ Expr PackedLayout::elements(const Expr &k, const Expr &n) const {
 
 namespace {
 
+/// to[i][j] = from[j][i] for 4 x 4 elements; `fromStride` and `toStride` lie between
+/// rows.
+template <typename T>
+void transposeSquare(const T *from, int64_t fromStride, T *to, int64_t toStride) {
+  T square[4][4];
+  for (int64_t j = 0; j < 4; ++j)
+    for (int64_t i = 0; i < 4; ++i)
+      square[i][j] = from[j * fromStride + i];
+  for (int64_t i = 0; i < 4; ++i)
+    for (int64_t j = 0; j < 4; ++j)
+      to[i * toStride + j] = square[i][j];
+}
+
 /// Packs the columns [first, first + count) into one panel of `columns`.
 template <typename T>
 void packPanel(const T *source, int64_t k, int64_t count, int64_t rowStride,
@@ -22,12 +35,22 @@ void packPanel(const T *source, int64_t k, int64_t count, int64_t rowStride,
   const int64_t depth = (k + depthGroup - 1) / depthGroup * depthGroup;
   if (count < columns || k < depth)
     std::fill(panel, panel + depth * columns, T(0));
-  // Blocks of k keep the lines of a transposed source in L1 while they are used.
-  constexpr int64_t block = 16;
-  for (int64_t k0 = 0; k0 < k; k0 += block)
-    for (int64_t c = 0; c < count; ++c)
-      for (int64_t i = k0; i < std::min(k, k0 + block); ++i)
-        panel[i * columns + c] = source[i * rowStride + c * columnStride];
+  if (columnStride == 1) {
+    for (int64_t i = 0; i < k; ++i)
+      std::copy_n(source + i * rowStride, count, panel + i * columns);
+    return;
+  }
+  // Squares keep the lines of a transposed source in registers while they are used.
+  constexpr int64_t block = 4;
+  const int64_t wholeK = rowStride == 1 ? k / block * block : 0,
+                wholeColumns = count / block * block;
+  for (int64_t i = 0; i < wholeK; i += block)
+    for (int64_t c = 0; c < wholeColumns; c += block)
+      transposeSquare(source + i + c * columnStride, columnStride,
+                      panel + i * columns + c, columns);
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t c = i < wholeK ? wholeColumns : 0; c < count; ++c)
+      panel[i * columns + c] = source[i * rowStride + c * columnStride];
 }
 
 template <typename T>
