@@ -4,6 +4,7 @@
 #include "compiler/codegen/kernel/KernelFunction.h"
 #include "compiler/codegen/kernel/LoopNest.h"
 #include "compiler/codegen/kernel/Stages.h"
+#include "compiler/codegen/kernel/Transpose.h"
 
 using namespace mlir;
 using rtorch::layout::Expr;
@@ -25,7 +26,8 @@ constexpr int64_t kBlock = 256;
 /// touches stays in the first-level cache.
 constexpr int64_t kSquareTile = 64;
 
-using Body = llvm::function_ref<void(Evaluator &, const Indices &)>;
+/// A reduction of so many terms is worth reading more than a cache line of each.
+constexpr int64_t kLongColumn = 32;
 
 class LoopKernel {
 public:
@@ -38,8 +40,14 @@ public:
 private:
   void emitPointwiseTile(gemm::Emitter &e, Value tile);
   void emitRow(gemm::Emitter &e, Value row, Value laneStart, Value laneEnd);
+  /// Emits rows whose lanes are not reduced, several vectors of lanes at a time.
+  void emitColumns(gemm::Emitter &e, const Indices &position, Value laneStart,
+                   Value laneEnd);
+  /// Everything of the row at each of `positions`, which are neighbours.
+  void emitStages(gemm::Emitter &e, ArrayRef<Indices> positions, Value mask);
   /// Reduces every value of one stage over the row at `position`.
   void emitStage(gemm::Emitter &e, size_t stage, const Indices &position, Value mask);
+  void bindResults(ArrayRef<Operation *> reductions, ValueRange results);
   void emitOutputs(gemm::Emitter &e, const Indices &position, Value mask);
   /// Stores the yielded values of one level: per element of the domain, or per row.
   void storeOutputs(Evaluator &evaluator, const Indices &indices, bool reducedLevel);
@@ -55,15 +63,29 @@ private:
   /// Accumulates `values` over the row; gives them combined over lanes if those are
   /// reduced.
   SmallVector<Value> reduceRow(gemm::Emitter &e, ArrayRef<Operation *> reductions,
-                               const Indices &position, Value mask, size_t stage);
+                               ArrayRef<Indices> positions, Value mask, size_t stage);
   SmallVector<Value> accumulate(gemm::Emitter &e, ArrayRef<Operation *> reductions,
-                                const Indices &position, Value mask,
+                                ArrayRef<Indices> positions, Value mask,
                                 SmallVector<Value> neutral, size_t stage);
   using Step = llvm::function_ref<SmallVector<Value>(Value, ValueRange)>;
   SmallVector<Value> sumLoop(gemm::Emitter &e, ArrayRef<Operation *> reductions,
                              Value end, int64_t by, ValueRange initial,
                              ValueRange neutral, Step body);
+  /// Adds the elements at some places to partial results.
+  using LaneStep =
+      llvm::function_ref<SmallVector<Value>(ArrayRef<Indices>, Value mask, ValueRange)>;
+  SmallVector<Value> reduceLanes(gemm::Emitter &e, ArrayRef<Operation *> reductions,
+                                 const Indices &at, ValueRange partial,
+                                 ValueRange neutral, LaneStep step);
   Value combineLanes(gemm::Emitter &e, Operation *reduction, Value lanes);
+
+  void emitTransposedTile(gemm::Emitter &e, Value row, Value laneStart, Value laneEnd);
+  void emitSquare(gemm::Emitter &e, Indices position, Value along, Value lane);
+  /// Makes row `row` of a transposed argument's square known at `at`.
+  void bindSquare(gemm::Emitter &e, size_t square, unsigned number, const Indices &at,
+                  Value row);
+  Value squareAddress(gemm::Emitter &e, size_t square, Type vector, Value row);
+  int64_t squareBytes() const { return nest_.width * nest_.width * 8; }
 
   Value scratchAddress(Evaluator &evaluator, size_t buffer, const Indices &indices);
   Expr rowElements() const;
@@ -85,23 +107,46 @@ struct Cut {
   Expr rows, rowsPerTile, laneChunk, laneChunks;
 };
 
+/// Vectors of lanes that one walk over rows reduces together: a walk that takes one
+/// vector of each row uses a single cache line of every page.
+int64_t columnVectors(const LoopNest &nest, const Stages &stages) {
+  if (nest.lanesReduced() || nest.width == 1 || stages.reductions.size() != 1 ||
+      !stages.stored.empty())
+    return 1;
+  int64_t vectors = std::max<int64_t>(1, 8 / stages.reductions[0].size());
+  std::optional<int64_t> lanes = nest.laneSize().constant(),
+                         terms = nest.product(nest.reduced).constant();
+  if (terms && *terms < kLongColumn)
+    return 1;
+  while (lanes && vectors > 1 && vectors * nest.width > *lanes)
+    vectors /= 2;
+  return vectors;
+}
+
 /// Rows are grouped to tiles of about kTileElements; a long lane dim that is not
 /// reduced is cut too.
-Cut cutOf(const LoopNest &nest) {
+Cut cutOf(const LoopNest &nest, const Stages &stages) {
   Cut cut;
   cut.rows = nest.product(nest.outer);
+  if (!nest.transposed.empty()) { // a chunk of the last outer dim is a row
+    Expr along = nest.sizes[nest.outer.back()];
+    cut.rows = nest.product(ArrayRef(nest.outer).drop_back()) *
+               layout::ceildiv(along, kSquareTile);
+    return {cut.rows, 1, kSquareTile, layout::ceildiv(nest.laneSize(), kSquareTile)};
+  }
   if (nest.gathers)
     return {cut.rows, kSquareTile, kSquareTile,
             layout::ceildiv(nest.laneSize(), kSquareTile)};
   Expr row = nest.product(nest.reducedOuter) * nest.laneSize();
   if (nest.laneDim >= 0 && !nest.lanesReduced()) {
-    Expr chunk = nest.reduced.empty()
-                     ? Expr(kTileElements)
-                     : layout::max(floordiv(kTileElements,
-                                            layout::max(nest.product(nest.reduced), 1) *
-                                                nest.width),
-                                   1) *
-                           nest.width;
+    int64_t group = columnVectors(nest, stages) * nest.width;
+    Expr chunk =
+        nest.reduced.empty()
+            ? Expr(kTileElements)
+            : layout::max(floordiv(kTileElements,
+                                   layout::max(nest.product(nest.reduced), 1) * group),
+                          1) *
+                  group;
     cut.laneChunk = chunk;
     cut.laneChunks = layout::ceildiv(nest.laneSize(), chunk);
     row = layout::min(nest.laneSize(), chunk) * nest.product(nest.reducedOuter);
@@ -114,27 +159,109 @@ Cut cutOf(const LoopNest &nest) {
 }
 
 KernelInfo LoopKernel::info() {
-  Cut cut = cutOf(nest_);
+  Cut cut = cutOf(nest_, stages_);
   KernelInfo info;
   info.grid = layout::ceildiv(cut.rows, cut.rowsPerTile) * cut.laneChunks;
   Expr buffer = layout::ceildiv(
                     rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) *
                 64;
   info.scratchBytes = buffer * Expr(static_cast<int64_t>(stages_.stored.size()));
+  if (!nest_.transposed.empty())
+    info.scratchBytes = squareBytes() * static_cast<int64_t>(nest_.transposed.size());
   return info;
 }
 
 void LoopKernel::emitTile(OpBuilder &builder, Value tile, Value scratch) {
   gemm::Emitter e(builder, state_.kernel.getLoc());
   scratch_ = scratch;
-  Cut cut = cutOf(nest_);
+  Cut cut = cutOf(nest_, stages_);
   auto lower = [&](const Expr &expr) { return e.lower(expr, state_.symbols); };
   Value chunks = lower(cut.laneChunks), rowsPerTile = lower(cut.rowsPerTile);
   Value firstRow = e.mul(e.div(tile, chunks), rowsPerTile);
   Value lastRow = e.min(e.add(firstRow, rowsPerTile), lower(cut.rows));
   Value chunk = lower(cut.laneChunk), laneStart = e.mul(e.rem(tile, chunks), chunk);
   Value laneEnd = e.min(e.add(laneStart, chunk), lower(nest_.laneSize()));
+  if (!nest_.transposed.empty())
+    return emitTransposedTile(e, firstRow, laneStart, laneEnd);
   e.loop(firstRow, lastRow, 1, [&](Value row) { emitRow(e, row, laneStart, laneEnd); });
+}
+
+//===----------------------------------------------------------------------===//
+// Squares
+//===----------------------------------------------------------------------===//
+
+void LoopKernel::emitTransposedTile(gemm::Emitter &e, Value row, Value laneStart,
+                                    Value laneEnd) {
+  Value size = e.lower(nest_.sizes[nest_.outer.back()], state_.symbols);
+  Value chunks = e.div(e.add(size, kSquareTile - 1), e.constant(kSquareTile));
+  Value start = e.mul(e.rem(row, chunks), kSquareTile);
+  Value end = e.min(e.add(start, kSquareTile), size);
+  Indices position(nest_.sizes.size(), Index{e.constant(0)});
+  position =
+      delinearize(e, position, ArrayRef(nest_.outer).drop_back(), e.div(row, chunks));
+  auto rowAt = [&](Value along, Value lane, Value mask) {
+    bindings_.clear();
+    Indices at = position;
+    at[nest_.outer.back()] = Index{along};
+    at[nest_.laneDim] = laneIndex(lane);
+    emitOutputs(e, at, mask);
+  };
+  Value squares = e.add(start, e.roundDown(e.sub(end, start), nest_.width));
+  forLanes(e, laneStart, laneEnd, [&](Value lane, Value mask) {
+    if (mask)
+      return e.loop(start, end, 1, [&](Value along) { rowAt(along, lane, mask); });
+    e.loop(start, squares, nest_.width,
+           [&](Value along) { emitSquare(e, position, along, lane); });
+    e.loop(squares, end, 1, [&](Value along) { rowAt(along, lane, {}); });
+  });
+}
+
+/// One row for each lane: the transposed arguments are read contiguously, turned and
+/// kept in scratch memory, where the rows find them.
+void LoopKernel::emitSquare(gemm::Emitter &e, Indices position, Value along,
+                            Value lane) {
+  int64_t dim = nest_.outer.back();
+  for (auto [i, number] : llvm::enumerate(nest_.transposed)) {
+    TensorType type = tensorType(state_.kernel.getBlock().getArgument(number));
+    SmallVector<Value> rows;
+    for (int64_t j = 0; j < nest_.width; ++j) {
+      Evaluator values = evaluator(e, {});
+      Indices at = position;
+      at[dim] = laneIndex(along);
+      at[nest_.laneDim] = Index{e.add(lane, j)};
+      rows.push_back(values.load(type, state_.buffers[number], at));
+    }
+    for (auto [j, column] : llvm::enumerate(transposeSquare(e, rows)))
+      e.store(column, squareAddress(e, i, column.getType(), e.constant(j)));
+  }
+  e.loop(e.constant(nest_.width), [&](Value row) {
+    Indices at = position;
+    at[dim] = Index{e.add(along, row)};
+    at[nest_.laneDim] = laneIndex(lane);
+    bindings_.clear();
+    for (auto [i, number] : llvm::enumerate(nest_.transposed))
+      bindSquare(e, i, number, at, row);
+    emitOutputs(e, at, {});
+  });
+}
+
+void LoopKernel::bindSquare(gemm::Emitter &e, size_t square, unsigned number,
+                            const Indices &at, Value row) {
+  BlockArgument argument = state_.kernel.getBlock().getArgument(number);
+  TensorType type = tensorType(argument);
+  auto vector = VectorType::get(nest_.width, registerType(type.getElementType()));
+  Value known = e.load(vector, squareAddress(e, square, vector, row));
+  bindings_[argument] = [=, this](Evaluator &values, ArrayRef<Index> indices) {
+    // Other elements of the argument may be needed too.
+    return Indices(indices) == at ? known
+                                  : values.load(type, state_.buffers[number], indices);
+  };
+}
+
+Value LoopKernel::squareAddress(gemm::Emitter &e, size_t square, Type vector,
+                                Value row) {
+  Value start = e.address(e.b.getI8Type(), scratch_, square * squareBytes());
+  return e.address(FormulaBuilder::elementOf(vector), start, e.mul(row, nest_.width));
 }
 
 //===----------------------------------------------------------------------===//
@@ -172,31 +299,60 @@ void LoopKernel::forLanes(gemm::Emitter &e, Value start, Value end,
 void LoopKernel::emitRow(gemm::Emitter &e, Value row, Value laneStart, Value laneEnd) {
   Indices position(nest_.sizes.size(), Index{e.constant(0)});
   position = delinearize(e, position, nest_.outer, row);
-  auto stagesAt = [&](const Indices &at, Value mask) {
-    bindings_.clear();
-    for (size_t stage = 0; stage < stages_.reductions.size(); ++stage)
-      emitStage(e, stage, at, mask);
-    emitOutputs(e, at, mask);
-  };
   if (nest_.laneDim < 0 || nest_.lanesReduced())
-    return stagesAt(position, {});
-  forLanes(e, laneStart, laneEnd, [&](Value lane, Value mask) {
-    Indices at = position;
-    at[nest_.laneDim] = laneIndex(lane);
-    stagesAt(at, mask);
-  });
+    return emitStages(e, position, {});
+  emitColumns(e, position, laneStart, laneEnd);
 }
 
-void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &position,
-                           Value mask) {
-  ArrayRef<Operation *> reductions = stages_.reductions[stage];
-  SmallVector<Value> results = reduceRow(e, reductions, position, mask, stage);
+void LoopKernel::emitColumns(gemm::Emitter &e, const Indices &position, Value laneStart,
+                             Value laneEnd) {
+  auto vectorsAt = [&](Value lane, int64_t vectors, Value mask) {
+    SmallVector<Indices> positions(vectors, position);
+    for (int64_t i = 0; i < vectors; ++i)
+      positions[i][nest_.laneDim] = laneIndex(e.add(lane, i * nest_.width));
+    emitStages(e, positions, mask);
+  };
+  int64_t vectors = columnVectors(nest_, stages_);
+  if (vectors > 1) {
+    Value whole =
+        e.add(laneStart, e.roundDown(e.sub(laneEnd, laneStart), vectors * nest_.width));
+    e.loop(laneStart, whole, vectors * nest_.width,
+           [&](Value lane) { vectorsAt(lane, vectors, {}); });
+    laneStart = whole;
+  }
+  forLanes(e, laneStart, laneEnd,
+           [&](Value lane, Value mask) { vectorsAt(lane, 1, mask); });
+}
+
+void LoopKernel::emitStages(gemm::Emitter &e, ArrayRef<Indices> positions, Value mask) {
+  bindings_.clear();
+  if (positions.size() == 1) {
+    for (size_t stage = 0; stage < stages_.reductions.size(); ++stage)
+      emitStage(e, stage, positions[0], mask);
+    return emitOutputs(e, positions[0], mask);
+  }
+  ArrayRef<Operation *> reductions = stages_.reductions[0];
+  SmallVector<Value> results = reduceRow(e, reductions, positions, mask, 0);
+  for (auto [i, position] : llvm::enumerate(positions)) {
+    size_t count = reductions.size();
+    bindResults(reductions, ArrayRef(results).slice(i * count, count));
+    emitOutputs(e, position, mask);
+  }
+}
+
+void LoopKernel::bindResults(ArrayRef<Operation *> reductions, ValueRange results) {
   for (auto [reduction, result] : llvm::zip_equal(reductions, results)) {
     Value known = result;
     bindings_[reduction->getResult(0)] = [known](Evaluator &, ArrayRef<Index>) {
       return known;
     };
   }
+}
+
+void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &position,
+                           Value mask) {
+  ArrayRef<Operation *> reductions = stages_.reductions[stage];
+  bindResults(reductions, reduceRow(e, reductions, position, mask, stage));
   for (size_t i = 0; i < stages_.stored.size(); ++i)
     if (stages_.stored[i].stage == stage) {
       Value value = stages_.stored[i].value;
@@ -239,8 +395,9 @@ static SmallVector<Value> combineAll(gemm::Emitter &e, ArrayRef<Operation *> red
                                      ValueRange a, ValueRange b) {
   FormulaBuilder f(e.b, e.loc);
   SmallVector<Value> result;
-  for (auto [i, op] : llvm::enumerate(reductions))
-    result.push_back(cast<rt::ReductionOpInterface>(op).emitCombine(f, a[i], b[i]));
+  for (size_t i = 0; i < a.size(); ++i) // the reductions of one place after another
+    result.push_back(cast<rt::ReductionOpInterface>(reductions[i % reductions.size()])
+                         .emitCombine(f, a[i], b[i]));
   return result;
 }
 
@@ -271,65 +428,77 @@ SmallVector<Value> LoopKernel::sumLoop(gemm::Emitter &e,
 /// Walks the reduced dims, with vectors along the lane dim if that is reduced.
 SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
                                           ArrayRef<Operation *> reductions,
-                                          const Indices &position, Value mask,
+                                          ArrayRef<Indices> positions, Value mask,
                                           SmallVector<Value> neutral, size_t stage) {
-  auto step = [&](const Indices &at, Value laneMask, ValueRange partial) {
-    Evaluator values = evaluator(e, laneMask ? laneMask : mask);
-    FormulaBuilder f(e.b, e.loc);
+  auto step = [&](ArrayRef<Indices> at, Value laneMask, ValueRange partial) {
     SmallVector<Value> next;
-    for (auto [i, op] : llvm::enumerate(reductions)) {
-      Value x = values.vectorAt(op->getOperand(0), at);
-      auto reduction = cast<rt::ReductionOpInterface>(op);
-      if (laneMask) // lanes past the end are neutral
-        x = f.select(laneMask, x, reduction.emitInitial(f, x.getType()));
-      next.push_back(reduction.emitCombine(f, partial[i], x));
+    for (const Indices &place : at) {
+      Evaluator values = evaluator(e, laneMask ? laneMask : mask);
+      FormulaBuilder f(e.b, e.loc);
+      for (Operation *op : reductions) {
+        Value x = values.vectorAt(op->getOperand(0), place);
+        auto reduction = cast<rt::ReductionOpInterface>(op);
+        if (laneMask) // lanes past the end are neutral
+          x = f.select(laneMask, x, reduction.emitInitial(f, x.getType()));
+        next.push_back(reduction.emitCombine(f, partial[next.size()], x));
+      }
+      for (size_t i = 0; i < stages_.stored.size(); ++i)
+        if (stages_.stored[i].stage == stage)
+          e.store(values.vectorAt(stages_.stored[i].value, place),
+                  scratchAddress(values, i, place), laneMask);
     }
-    for (size_t i = 0; i < stages_.stored.size(); ++i)
-      if (stages_.stored[i].stage == stage)
-        e.store(values.vectorAt(stages_.stored[i].value, at),
-                scratchAddress(values, i, at), laneMask);
     return next;
   };
-  auto lanes = [&](const Indices &at, ValueRange partial) {
+  auto lanes = [&](ArrayRef<Indices> at, ValueRange partial) {
     if (!nest_.lanesReduced())
       return step(at, {}, partial);
-    Value size = e.lower(nest_.laneSize(), state_.symbols);
-    Value whole = e.roundDown(size, nest_.width);
-    auto atLane = [&](Value lane) {
-      Indices moved = at;
-      moved[nest_.laneDim] = laneIndex(lane);
-      return moved;
-    };
-    SmallVector<Value> result = sumLoop(
-        e, reductions, whole, nest_.width, partial, neutral,
-        [&](Value lane, ValueRange inner) { return step(atLane(lane), {}, inner); });
-    std::optional<int64_t> constant = nest_.laneSize().constant();
-    if (nest_.width == 1 || (constant && *constant % nest_.width == 0))
-      return result;
-    auto tail = scf::IfOp::create(e.b, e.loc, ValueRange(result).getTypes(),
-                                  e.less(whole, size), true);
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToStart(&tail.getThenRegion().front());
-    SmallVector<Value> then =
-        step(atLane(whole), e.laneMask(nest_.width, e.sub(size, whole)), result);
-    scf::YieldOp::create(e.b, e.loc, then);
-    e.b.setInsertionPointToStart(&tail.getElseRegion().front());
-    scf::YieldOp::create(e.b, e.loc, result);
-    return SmallVector<Value>(tail.getResults());
+    return reduceLanes(e, reductions, at[0], partial, neutral, step);
   };
   if (nest_.reducedOuter.empty())
-    return lanes(position, neutral);
+    return lanes(positions, neutral);
   Value count = e.lower(nest_.product(nest_.reducedOuter), state_.symbols);
   std::optional<int64_t> laneSize = nest_.laneSize().constant();
   bool apart =
       nest_.lanesReduced() && (!laneSize || *laneSize > kBlock / 8 * nest_.width);
-  return sumLoop(
-      e, reductions, count, 1, neutral, neutral, [&](Value linear, ValueRange partial) {
-        Indices at = delinearize(e, position, nest_.reducedOuter, linear);
-        if (apart) // each lane loop is a level of its own
-          return combineAll(e, reductions, partial, lanes(at, neutral));
-        return lanes(at, partial);
-      });
+  return sumLoop(e, reductions, count, 1, neutral, neutral,
+                 [&](Value linear, ValueRange partial) {
+                   SmallVector<Indices> at;
+                   for (const Indices &position : positions)
+                     at.push_back(delinearize(e, position, nest_.reducedOuter, linear));
+                   if (apart) // each lane loop is a level of its own
+                     return combineAll(e, reductions, partial, lanes(at, neutral));
+                   return lanes(at, partial);
+                 });
+}
+
+/// The lane dim's part of a walk: whole vectors, then a masked one for the rest.
+SmallVector<Value> LoopKernel::reduceLanes(gemm::Emitter &e,
+                                           ArrayRef<Operation *> reductions,
+                                           const Indices &at, ValueRange partial,
+                                           ValueRange neutral, LaneStep step) {
+  Value size = e.lower(nest_.laneSize(), state_.symbols);
+  Value whole = e.roundDown(size, nest_.width);
+  auto atLane = [&](Value lane) {
+    Indices moved = at;
+    moved[nest_.laneDim] = laneIndex(lane);
+    return moved;
+  };
+  SmallVector<Value> result = sumLoop(
+      e, reductions, whole, nest_.width, partial, neutral,
+      [&](Value lane, ValueRange inner) { return step(atLane(lane), {}, inner); });
+  std::optional<int64_t> constant = nest_.laneSize().constant();
+  if (nest_.width == 1 || (constant && *constant % nest_.width == 0))
+    return result;
+  auto tail = scf::IfOp::create(e.b, e.loc, ValueRange(result).getTypes(),
+                                e.less(whole, size), true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(&tail.getThenRegion().front());
+  SmallVector<Value> then =
+      step(atLane(whole), e.laneMask(nest_.width, e.sub(size, whole)), result);
+  scf::YieldOp::create(e.b, e.loc, then);
+  e.b.setInsertionPointToStart(&tail.getElseRegion().front());
+  scf::YieldOp::create(e.b, e.loc, result);
+  return SmallVector<Value>(tail.getResults());
 }
 
 Value LoopKernel::combineLanes(gemm::Emitter &e, Operation *op, Value lanes) {
@@ -343,23 +512,25 @@ Value LoopKernel::combineLanes(gemm::Emitter &e, Operation *op, Value lanes) {
 
 SmallVector<Value> LoopKernel::reduceRow(gemm::Emitter &e,
                                          ArrayRef<Operation *> reductions,
-                                         const Indices &position, Value mask,
+                                         ArrayRef<Indices> positions, Value mask,
                                          size_t stage) {
   FormulaBuilder f(e.b, e.loc);
   SmallVector<Value> initial;
-  for (Operation *op : reductions) {
+  for (size_t i = 0; i < positions.size() * reductions.size(); ++i) {
+    Operation *op = reductions[i % reductions.size()];
     Type element = registerType(tensorType(op->getOperand(0)).getElementType());
     Type type =
         nest_.width == 1 ? element : Type(VectorType::get(nest_.width, element));
     initial.push_back(cast<rt::ReductionOpInterface>(op).emitInitial(f, type));
   }
   SmallVector<Value> results =
-      accumulate(e, reductions, position, mask, initial, stage);
-  if (nest_.width > 1 && nest_.lanesReduced())
-    for (auto [op, result] : llvm::zip_equal(reductions, results))
+      accumulate(e, reductions, positions, mask, initial, stage);
+  for (auto [i, result] : llvm::enumerate(results)) {
+    Operation *op = reductions[i % reductions.size()];
+    if (nest_.width > 1 && nest_.lanesReduced())
       result = combineLanes(e, op, result);
-  for (auto [op, result] : llvm::zip_equal(reductions, results))
     result = roundTo(f, result, tensorType(op->getResult(0)).getElementType());
+  }
   return results;
 }
 

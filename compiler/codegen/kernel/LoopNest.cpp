@@ -65,6 +65,25 @@ static bool gathersLanes(rt::KernelOp kernel, const LoopNest &nest) {
   });
 }
 
+/// Moves the dim along which gathered arguments are contiguous to the end of `outer`,
+/// and names those arguments.
+static void findTransposed(rt::KernelOp kernel, LoopNest &nest) {
+  int64_t along = -1;
+  for (BlockArgument argument : kernel.getBlock().getArguments()) {
+    TensorType type = tensorType(argument);
+    int64_t dim = type.getSizes() == nest.sizes ? unitStrideDim(type) : -1;
+    if (dim < 0 || dim == nest.laneDim || type.getElementType().isInteger(1) ||
+        (along >= 0 && dim != along) || type.getStrides()[nest.laneDim].isConstant(1))
+      continue;
+    along = dim;
+    nest.transposed.push_back(argument.getArgNumber());
+  }
+  if (along < 0)
+    return;
+  llvm::erase(nest.outer, along);
+  nest.outer.push_back(along);
+}
+
 LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
   LoopNest nest;
   nest.sizes = tensorType(kernel.getYield().getOperand(0)).getSizes();
@@ -84,6 +103,8 @@ LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
     (llvm::is_contained(nest.reduced, dim) ? nest.reducedOuter : nest.outer)
         .push_back(dim);
   }
+  if (nest.gathers && nest.width > 1)
+    findTransposed(kernel, nest);
   return nest;
 }
 

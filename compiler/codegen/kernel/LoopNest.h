@@ -18,6 +18,9 @@ struct LoopNest {
   /// An operand as large as the domain is not contiguous along the lanes: neighbouring
   /// rows share its cache lines, so tiles are square.
   bool gathers = false;
+  /// Arguments that are contiguous along the last of `outer` instead of the lanes: they
+  /// are read in squares that are transposed in registers.
+  llvm::SmallVector<unsigned> transposed;
   /// Reduced dims but for the lane dim.
   llvm::SmallVector<int64_t> reducedOuter;
 
