@@ -11,6 +11,9 @@ namespace rtorch::rt {
 /// Views and copies that change nothing.
 void populateSimplifyViewPatterns(mlir::RewritePatternSet &patterns,
                                   const layout::Guards &guards);
+/// Pointwise ops before the expansion of their operands.
+void populateSinkExpandPatterns(mlir::RewritePatternSet &patterns,
+                                const layout::Guards &guards);
 /// Products with matrices of weights, to rt.linear.
 void populateRaiseLinearPatterns(mlir::RewritePatternSet &patterns,
                                  const layout::Guards &guards);

@@ -248,6 +248,7 @@ struct SimplifyPass : impl::SimplifyBase<SimplifyPass> {
     Guards guards = guardsOf(getOperation());
     RewritePatternSet patterns(context);
     populateSimplifyViewPatterns(patterns, guards);
+    populateSinkExpandPatterns(patterns, guards);
     patterns.add<DropNeutralOperand, FoldWhere, MergeConverts, ConvertFull, CloneFull>(
         context);
     patterns.add<ShrinkConstantOperand>(context, guards);
