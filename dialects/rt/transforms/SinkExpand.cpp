@@ -45,6 +45,11 @@ struct SinkExpand : OpInterfaceRewritePattern<PointwiseOpInterface> {
     // Views depend on the strides of what they see, and users see those of results.
     if (!llvm::all_of(op->getUsers(), llvm::IsaPred<LayoutOpInterface>))
       return rewriter.notifyMatchFailure(op, "strides of the result are observed");
+    // Without the leading dims that only expansions have.
+    int64_t rank = 0;
+    for (Value operand : operands)
+      rank = std::max(rank, tensorType(operand).getRank());
+    sizes.erase(sizes.begin(), sizes.end() - rank);
     auto narrow = TensorType::get(op->getContext(), sizes, type.getElementType());
     Guards guards = guards_;
     std::optional<Layout> layout =

@@ -43,3 +43,17 @@ func.func @returned(%m: !rt.tensor<1x8xf32>) -> !rt.tensor<8x8xf32> {
   %y = rt.exp %e : !rt.tensor<8x8xf32, strided<[0, 1]>> -> !rt.tensor<8x8xf32>
   rt.return %y : !rt.tensor<8x8xf32>
 }
+
+// -----
+
+// Dims that the expansion adds are not there before it.
+// CHECK-LABEL: func.func @new_dims
+//       CHECK: rt.mul %{{.+}}, %{{.+}} : <3x8xf32>, <f32> -> <3x8xf32>
+//  CHECK-NEXT: rt.expand %{{.+}} : <3x8xf32> -> <2x3x8xf32, strided<[0, 8, 1]>>
+func.func @new_dims(%m: !rt.tensor<3x8xf32>, %x: !rt.tensor<2x3x8xf32>) -> !rt.tensor<2x3x8xf32> {
+  %e = rt.expand %m : !rt.tensor<3x8xf32> -> !rt.tensor<2x3x8xf32, strided<[0, 8, 1]>>
+  %s = rt.full 3.0 : f32 -> !rt.tensor<f32>
+  %n = rt.mul %e, %s : !rt.tensor<2x3x8xf32, strided<[0, 8, 1]>>, !rt.tensor<f32> -> !rt.tensor<2x3x8xf32>
+  %y = rt.add %x, %n : !rt.tensor<2x3x8xf32>, !rt.tensor<2x3x8xf32> -> !rt.tensor<2x3x8xf32>
+  rt.return %y : !rt.tensor<2x3x8xf32>
+}
