@@ -319,6 +319,12 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
           std::vector<std::string> objects;
           for (emit::CompiledKernel &kernel : kernels_)
             objects.push_back(std::move(kernel.code.object));
+          if (objects.empty()) {
+            auto object = emit::emptyObject(*target_);
+            if (!object)
+              return object.takeError();
+            objects.push_back(std::move(*object));
+          }
           auto elf = emit::linkElf(objects);
           if (!elf)
             return elf.takeError();

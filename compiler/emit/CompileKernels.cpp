@@ -200,4 +200,19 @@ compileKernels(ModuleOp module, const codegen::Target &target,
   return results;
 }
 
+llvm::Expected<std::string> emptyObject(const codegen::Target &target) {
+  auto compiler = codegen::ObjectCompiler::create(target);
+  if (!compiler)
+    return compiler.takeError();
+  DialectRegistry registry;
+  codegen::registerKernelDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  auto code = compiler->compile(*module);
+  if (!code)
+    return code.takeError();
+  return std::move(code->object);
+}
+
 } // namespace rtorch::emit

@@ -40,4 +40,7 @@ llvm::Expected<std::vector<CompiledKernel>>
 compileKernels(mlir::ModuleOp module, const codegen::Target &target,
                const CompileOptions &options);
 
+/// An object without code, for programs that only give views of what they got.
+llvm::Expected<std::string> emptyObject(const codegen::Target &target);
+
 } // namespace rtorch::emit
