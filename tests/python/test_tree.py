@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,14 @@ def test_links_in_documents_lead_somewhere(path):
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose)
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.skipif(
+    not Path("/usr/lib/llvm-22/bin/mlir-tblgen").exists(), reason="needs mlir-tblgen"
+)
+def test_dialect_page_is_up_to_date():
+    script = ROOT / "tools" / "generate_dialect_docs.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
