@@ -302,6 +302,10 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
       }))
     return error;
   if (options_.output != Output::Rt) {
+    if (auto error = phase("layouts", [&] {
+          return runPasses([&](PassManager &pm) { buildLayoutPipeline(pm, *target_); });
+        }))
+      return error;
     if (auto error = phase("fold", [&] { return foldConstants(); }))
       return error;
     if (auto error = phase("schedule", [&] {

@@ -12,6 +12,15 @@ namespace rtorch::compiler {
 
 void buildGraphPipeline(OpPassManager &pm) { rt::buildValueFormPipeline(pm); }
 
+void buildLayoutPipeline(OpPassManager &pm, const codegen::Target &target) {
+  pm.addPass(schedule::createLowerTransposed());
+  pm.addPass(schedule::createAssignLayouts());
+  schedule::PackConvolutionsOptions pack;
+  pack.vectorBytes = target.vectorBytes;
+  pm.addPass(schedule::createPackConvolutions(pack));
+  pm.addNestedPass<func::FuncOp>(rt::createCse());
+}
+
 void buildSchedulePipeline(OpPassManager &pm, const codegen::Target &target) {
   gemm::RegisterTile tile = gemm::chooseRegisterTile(target, 4);
   schedule::PackWeightsOptions pack;

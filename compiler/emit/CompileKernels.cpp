@@ -36,7 +36,8 @@ std::vector<Job> collectJobs(ModuleOp module) {
   std::vector<Job> jobs;
   for (auto kernel : module.getOps<rt::KernelOp>()) {
     bool contraction = llvm::any_of(kernel.getBlock(), [](Operation &op) {
-      return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::AttentionOp>(op);
+      return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::ConvolutionOp,
+                 rt::PackedConvolutionOp, rt::AttentionOp>(op);
     });
     jobs.push_back({printKernel(kernel), kernel.getSymName().str(), contraction});
   }

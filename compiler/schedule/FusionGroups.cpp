@@ -19,7 +19,8 @@ bool isFree(Operation *op) {
 namespace {
 
 bool isContraction(Operation *op) {
-  return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::AttentionOp>(op);
+  return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::ConvolutionOp,
+             rt::PackedConvolutionOp, rt::AttentionOp>(op);
 }
 
 bool isRowOp(Operation *op) {
@@ -114,11 +115,12 @@ private:
 };
 
 bool isSeenThroughWindows(const Uses &uses) {
-  return llvm::any_of(uses.views, [](Operation *op) { return isa<rt::UnfoldOp>(op); }) ||
+  return llvm::any_of(uses.views,
+                      [](Operation *op) { return isa<rt::UnfoldOp>(op); }) ||
          llvm::any_of(uses.ops, [](Operation *op) {
-           return isa<rt::PadOp>(op) && llvm::any_of(op->getUsers(), [](Operation *user) {
-                    return isa<rt::UnfoldOp>(user);
-                  });
+           return isa<rt::PadOp>(op) &&
+                  llvm::any_of(op->getUsers(),
+                               [](Operation *user) { return isa<rt::UnfoldOp>(user); });
          });
 }
 
@@ -267,8 +269,8 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
     return true;
   // Anything else is computed once: its uses must not repeat it.
   Dims sizes = tensorType(producer->getResult(0)).getSizes();
-  bool indexed = llvm::any_of(
-      uses.ops, [](Operation *user) { return isa<rt::IndexOp>(user); });
+  bool indexed =
+      llvm::any_of(uses.ops, [](Operation *user) { return isa<rt::IndexOp>(user); });
   if (indexed)
     return false;
   return sizes == group.domain || isOnceARow(sizes, group.domain) ||

@@ -19,6 +19,10 @@ namespace rtorch::schedule {
 #define GEN_PASS_REGISTRATION
 #include "compiler/schedule/Passes.h.inc"
 
+/// Name of the function attribute with what rt-assign-layouts did: tensors changed,
+/// copies made.
+inline constexpr llvm::StringLiteral kLayoutsAttr = "rt.layouts";
+
 /// Name of the function attribute with the arena's size in bytes, an #rt.expr.
 inline constexpr llvm::StringLiteral kArenaAttr = "rt.arena";
 

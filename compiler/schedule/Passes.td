@@ -19,6 +19,40 @@ def PackWeights : Pass<"rt-pack-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::rtorch::rt::RtDialect"];
 }
 
+def LowerTransposed : Pass<"rt-lower-transposed", "::mlir::ModuleOp"> {
+  let summary = "transposed convolutions as convolutions";
+  let description = [{
+    A transposed `rt.convolution` becomes one with a channel for each phase of the
+    strides, of weights whose taps are reordered, and a copy that deals the channels out.
+  }];
+  let dependentDialects = ["::rtorch::rt::RtDialect"];
+}
+
+def AssignLayouts : Pass<"rt-assign-layouts", "::mlir::ModuleOp"> {
+  let summary = "lay activations out for the convolution kernels";
+  let description = [{
+    Gives the results of convolutions, and of what works on them channel by channel
+    (pointwise ops, pools, padding, concatenation), strides with the channels
+    innermost. Results of the program keep theirs by a copy. Sets `rt.layouts` on the
+    function: how many tensors were laid out anew, and how many copies that took.
+  }];
+  let dependentDialects = ["::rtorch::rt::RtDialect"];
+}
+
+def PackConvolutions : Pass<"rt-pack-convolutions", "::mlir::ModuleOp"> {
+  let summary = "bring weights and inputs of convolutions into the layout of the kernels";
+  let description = [{
+    `rt.convolution` becomes `rt.packed_convolution` of views and copies of the weight,
+    which are folded where it is a parameter; depthwise ones stay, with the channels of
+    weight and input innermost. An input that cannot be padded in place is padded by
+    `rt.pad`.
+  }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of a vector register">,
+  ];
+  let dependentDialects = ["::rtorch::rt::RtDialect"];
+}
+
 def PrepareResults : Pass<"rt-prepare-results", "::mlir::ModuleOp"> {
   let summary = "give every result memory of its own, or an alias that eager has too";
   let description = [{

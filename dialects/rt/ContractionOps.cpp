@@ -108,23 +108,35 @@ SmallVector<Dims> MatmulOp::eagerStrides(layout::Guards &) {
   return rowMajorEagerStrides(*this);
 }
 
-/// Sizes of the result of a convolution whose operands have the right ranks.
-static Dims convolutionSizes(ConvolutionOp op) {
-  TensorType x = tensorType(op.getX()), weight = tensorType(op.getWeight());
-  layout::Expr groups = static_cast<int64_t>(op.getGroups());
-  Dims sizes = {x.getSize(0), op.isTransposed() ? weight.getSize(1) * groups
-                                                : weight.getSize(0)};
-  for (int64_t i = 0; i + 2 < x.getRank(); ++i) {
-    int64_t stride = op.getStride()[i], padding = op.getPadding()[i];
-    layout::Expr size = x.getSize(i + 2);
-    layout::Expr window = (weight.getSize(i + 2) - 1) * op.getDilation()[i] + 1;
-    if (op.isTransposed())
-      sizes.push_back((size - 1) * stride - 2 * padding + window +
-                      (*op.getOutputPadding())[i]);
+Dims ConvolutionOp::resultSizes(const Dims &x, const Dims &weight,
+                                ArrayRef<int64_t> stride, ArrayRef<int64_t> padding,
+                                ArrayRef<int64_t> dilation, int64_t groups,
+                                std::optional<ArrayRef<int64_t>> outputPadding) {
+  Dims sizes = {x[0], outputPadding ? weight[1] * layout::Expr(groups) : weight[0]};
+  for (size_t i = 0; i + 2 < x.size(); ++i) {
+    layout::Expr size = x[i + 2], window = (weight[i + 2] - 1) * dilation[i] + 1;
+    if (outputPadding)
+      sizes.push_back((size - 1) * stride[i] - 2 * padding[i] + window +
+                      (*outputPadding)[i]);
     else
-      sizes.push_back(floordiv(size + 2 * padding - window, stride) + 1);
+      sizes.push_back(floordiv(size + 2 * padding[i] - window, stride[i]) + 1);
   }
   return sizes;
+}
+
+/// `numbers` has one for each spatial dim of a tensor of `rank`, all at least `least`.
+static bool fitsSpatialDims(ArrayRef<int64_t> numbers, int64_t rank, int64_t least) {
+  return static_cast<int64_t>(numbers.size()) == rank - 2 &&
+         llvm::all_of(numbers, [&](int64_t number) { return number >= least; });
+}
+
+/// The bias of a convolution has one number for each of `channels`.
+static LogicalResult verifyChannelBias(Operation *op, Value bias,
+                                       const layout::Expr &channels) {
+  if (bias && tensorType(bias).getSize(0) != channels)
+    return op->emitOpError() << "expects 'bias' of size " << channels.str()
+                             << ", but got " << printSizes(tensorType(bias));
+  return success();
 }
 
 LogicalResult ConvolutionOp::verify() {
@@ -138,12 +150,10 @@ LogicalResult ConvolutionOp::verify() {
                             "'bias' of rank 1, but got "
                          << x << " and " << weight;
   // convolution_c2
-  auto fits = [&](ArrayRef<int64_t> numbers, int64_t least) {
-    return static_cast<int64_t>(numbers.size()) == rank - 2 &&
-           llvm::all_of(numbers, [&](int64_t number) { return number >= least; });
-  };
-  if (!fits(getStride(), 1) || !fits(getPadding(), 0) || !fits(getDilation(), 1) ||
-      (isTransposed() && !fits(*getOutputPadding(), 0)))
+  if (!fitsSpatialDims(getStride(), rank, 1) ||
+      !fitsSpatialDims(getPadding(), rank, 0) ||
+      !fitsSpatialDims(getDilation(), rank, 1) ||
+      (isTransposed() && !fitsSpatialDims(*getOutputPadding(), rank, 0)))
     return emitOpError() << "expects a positive stride and dilation and a padding of 0 "
                             "or more for each of "
                          << rank - 2 << " dims, but got stride [" << getStride()
@@ -159,12 +169,11 @@ LogicalResult ConvolutionOp::verify() {
                          << x.getSize(1).str() << " channels, but got "
                          << printSizes(weight);
   // convolution_c4
-  Dims expected = convolutionSizes(*this);
-  if (failed(verifyResultSizes(*this, expected)))
+  Dims expected = resultSizes(x.getSizes(), weight.getSizes(), getStride(),
+                              getPadding(), getDilation(), groups, getOutputPadding());
+  if (failed(verifyResultSizes(*this, expected)) ||
+      failed(verifyChannelBias(*this, getBias(), expected[1])))
     return failure();
-  if (getBias() && tensorType(getBias()).getSize(0) != expected[1])
-    return emitOpError() << "expects 'bias' of size " << expected[1].str()
-                         << ", but got " << printSizes(tensorType(getBias()));
   // convolution_c5
   return verifyOneDtype(*this, getOperands());
 }
@@ -197,6 +206,51 @@ SmallVector<Dims> ConvolutionOp::eagerStrides(layout::Guards &guards) {
   return {layout::stridesOf(x.getRank() == 4 ? layout::MemoryFormat::ChannelsLast
                                              : layout::MemoryFormat::ChannelsLast3d,
                             sizes)};
+}
+
+LogicalResult PackedConvolutionOp::verify() {
+  TensorType x = tensorType(getX()), packed = tensorType(getPacked());
+  int64_t rank = x.getRank(), channels = getChannels();
+  // packed_convolution_c1
+  if (rank < 3 || rank > 5 || packed.getRank() != rank + 2 ||
+      (getBias() && tensorType(getBias()).getRank() != 1))
+    return emitOpError()
+           << "expects 'x' of rank 3 to 5, 'packed' of a rank larger by 2 "
+              "and 'bias' of rank 1, but got "
+           << x << " and " << packed;
+  // packed_convolution_c2
+  if (!fitsSpatialDims(getStride(), rank, 1) ||
+      !fitsSpatialDims(getPadding(), rank, 0) ||
+      !fitsSpatialDims(getDilation(), rank, 1))
+    return emitOpError() << "expects a positive stride and dilation and a padding of 0 "
+                            "or more for each of "
+                         << rank - 2 << " dims, but got stride [" << getStride()
+                         << "], padding [" << getPadding() << "], dilation ["
+                         << getDilation() << "]";
+  // packed_convolution_c3
+  Dims packedSizes = packed.getSizes();
+  int64_t groups = packedSizes[0].constant().value_or(0);
+  if (groups < 1 || channels % groups != 0 ||
+      packedSizes[rank] * groups != x.getSize(1) ||
+      packedSizes[1] != layout::ceildiv(channels / groups, packedSizes[rank + 1]))
+    return emitOpError() << "expects panels of " << channels << " channels of a result "
+                         << "of " << x.getSize(1).str() << " channels, but got "
+                         << printSizes(packed);
+  // packed_convolution_c4
+  Dims weight = {layout::Expr(channels), packedSizes[rank]};
+  weight.insert(weight.end(), packedSizes.begin() + 2, packedSizes.begin() + rank);
+  Dims expected =
+      ConvolutionOp::resultSizes(x.getSizes(), weight, getStride(), getPadding(),
+                                 getDilation(), groups, std::nullopt);
+  if (failed(verifyResultSizes(*this, expected)) ||
+      failed(verifyChannelBias(*this, getBias(), expected[1])))
+    return failure();
+  // packed_convolution_c5
+  return verifyOneDtype(*this, getOperands());
+}
+
+SmallVector<Dims> PackedConvolutionOp::eagerStrides(layout::Guards &) {
+  return rowMajorEagerStrides(*this);
 }
 
 LogicalResult AttentionOp::verify() {

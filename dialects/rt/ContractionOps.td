@@ -84,6 +84,12 @@ def Rt_ConvolutionOp : Rt_ComputeOp<"convolution"> {
   let extraClassDeclaration = [{
     /// Whether it is a transposed convolution: those have an output padding.
     bool isTransposed() { return getOutputPadding().has_value(); }
+    /// Sizes of the result for operands of the right ranks (C4).
+    static ::rtorch::layout::Dims resultSizes(
+        const ::rtorch::layout::Dims &x, const ::rtorch::layout::Dims &weight,
+        ::llvm::ArrayRef<int64_t> stride, ::llvm::ArrayRef<int64_t> padding,
+        ::llvm::ArrayRef<int64_t> dilation, int64_t groups,
+        std::optional<::llvm::ArrayRef<int64_t>> outputPadding);
   }];
 }
 
@@ -161,6 +167,38 @@ def Rt_PackedLinearOp : Rt_ComputeOp<"packed_linear"> {
   let results = (outs Rt_FloatTensor:$result);
   let assemblyFormat = [{
     $x `,` $packed (`,` $bias^)? `columns` $columns attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Rt_PackedConvolutionOp : Rt_ComputeOp<"packed_convolution"> {
+  let summary = "convolution with a weight in the layout of its kernel";
+  let description = [{
+    `rt.convolution`, not transposed, of a weight [`channels`, c, t..] that was brought
+    into panels of output channels, `[groups, panels, t.., c, width]`: channel `o` of a
+    group is number `o mod width` of panel `o div width`.
+
+    - (C1) `x` has rank 3 to 5, `packed` a rank larger by 2, and `bias` rank 1.
+    - (C2) `stride`, `padding` and `dilation` have a number for each spatial dim;
+      strides and dilations are positive, paddings not negative.
+    - (C3) The groups are a number that divides `channels`, the channels of `x` are
+      those of all groups, and the panels have room for those of the result.
+    - (C4) The result's sizes are the batch, `channels` and the number of windows in
+      each spatial dim; `bias` has the size `channels`.
+    - (C5) All dtypes are equal.
+
+    Example:
+    ```mlir
+    %y = rt.packed_convolution %x, %p, %b channels 6 stride [2, 2] padding [1, 1] dilation [1, 1]
+       : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x3x8xf32>, !rt.tensor<6xf32>) -> !rt.tensor<1x6x4x4xf32>
+    ```
+  }];
+  let arguments = (ins Rt_FloatTensor:$x, Rt_FloatTensor:$packed, Optional<Rt_FloatTensor>:$bias,
+                       I64Attr:$channels, DenseI64ArrayAttr:$stride, DenseI64ArrayAttr:$padding,
+                       DenseI64ArrayAttr:$dilation);
+  let results = (outs Rt_FloatTensor:$result);
+  let assemblyFormat = [{
+    $x `,` $packed (`,` $bias^)? `channels` $channels `stride` $stride `padding` $padding
+    `dilation` $dilation attr-dict `:` functional-type(operands, results)
   }];
 }
 

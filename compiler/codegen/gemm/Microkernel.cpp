@@ -1,7 +1,5 @@
 #include "compiler/codegen/gemm/Microkernel.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-
 #include <algorithm>
 #include <set>
 
@@ -38,6 +36,35 @@ std::vector<int64_t> panelHeights(std::optional<int64_t> rows, int64_t maxHeight
   if (*rows % count != 0)
     heights.push_back(*rows / count + 1);
   return heights;
+}
+
+std::string typeName(Type type) {
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  return name;
+}
+
+func::FuncOp addPrivateFunction(Emitter &e, ModuleOp module, StringRef name,
+                                FunctionType type) {
+  e.b.setInsertionPointToEnd(module.getBody());
+  auto function = func::FuncOp::create(e.b, e.loc, name, type);
+  function.setPrivate();
+  function->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(e.b.getContext(), LLVM::Linkage::Internal));
+  function->setAttr("passthrough", e.b.getArrayAttr({e.b.getStringAttr("noinline")}));
+  e.b.setInsertionPointToStart(function.addEntryBlock());
+  return function;
+}
+
+void switchOverHeights(Emitter &e, ArrayRef<int64_t> heights, Value height,
+                       function_ref<void(int64_t)> body) {
+  if (heights.size() == 1)
+    return body(heights.front());
+  size_t middle = heights.size() / 2;
+  e.branch(
+      e.less(height, e.constant(heights[middle])),
+      [&] { switchOverHeights(e, heights.take_front(middle), height, body); },
+      [&] { switchOverHeights(e, heights.drop_front(middle), height, body); });
 }
 
 namespace {
@@ -138,25 +165,6 @@ private:
   int64_t copies_; ///< sets of accumulators
 };
 
-std::string typeName(Type type) {
-  std::string name;
-  llvm::raw_string_ostream(name) << type;
-  return name;
-}
-
-/// Adds a private function to the module around the insertion point.
-func::FuncOp addFunction(Emitter &e, ModuleOp module, StringRef name,
-                         FunctionType type) {
-  e.b.setInsertionPointToEnd(module.getBody());
-  auto function = func::FuncOp::create(e.b, e.loc, name, type);
-  function.setPrivate();
-  function->setAttr("llvm.linkage",
-                    LLVM::LinkageAttr::get(e.b.getContext(), LLVM::Linkage::Internal));
-  function->setAttr("passthrough", e.b.getArrayAttr({e.b.getStringAttr("noinline")}));
-  e.b.setInsertionPointToStart(function.addEntryBlock());
-  return function;
-}
-
 TileOperands operandsOf(ValueRange values) {
   return {values[0], values[1], values[2], values[3], values[4], values[5]};
 }
@@ -176,28 +184,20 @@ func::FuncOp getMicrokernel(Emitter &e, ModuleOp module, Type elementType,
   Type pointer = LLVM::LLVMPointerType::get(e.b.getContext());
   Type i64 = e.b.getI64Type(), i1 = e.b.getI1Type();
   auto type = e.b.getFunctionType({pointer, pointer, pointer, i64, i64, i1}, {});
-  func::FuncOp function = addFunction(e, module, name, type);
+  func::FuncOp function = addPrivateFunction(e, module, name, type);
   MicrokernelEmitter(e.b, e.loc, elementType, tile, rows)
       .emitBody(operandsOf(function.getArguments()));
   func::ReturnOp::create(e.b, e.loc);
   return function;
 }
 
-/// Branches to the microkernel of `height`: a binary search over `heights`.
+/// Branches to the microkernel of `height`.
 void emitSwitch(Emitter &e, ModuleOp module, Type elementType, const RegisterTile &tile,
                 ArrayRef<int64_t> heights, Value height, const TileOperands &operands) {
-  if (heights.size() == 1) {
-    func::FuncOp callee = getMicrokernel(e, module, elementType, tile, heights.front());
+  switchOverHeights(e, heights, height, [&](int64_t rows) {
+    func::FuncOp callee = getMicrokernel(e, module, elementType, tile, rows);
     func::CallOp::create(e.b, e.loc, callee, valuesOf(operands));
-    return;
-  }
-  size_t middle = heights.size() / 2;
-  auto half = [&](ArrayRef<int64_t> part) {
-    return
-        [&, part] { emitSwitch(e, module, elementType, tile, part, height, operands); };
-  };
-  e.branch(e.less(height, e.constant(heights[middle])),
-           half(heights.take_front(middle)), half(heights.drop_front(middle)));
+  });
 }
 
 /// The function that switches over all heights; one for all kernels of a module.
@@ -211,7 +211,7 @@ func::FuncOp getDispatcher(Emitter &e, ModuleOp module, Type elementType,
   Type pointer = LLVM::LLVMPointerType::get(e.b.getContext());
   Type i64 = e.b.getI64Type(), i1 = e.b.getI1Type();
   auto type = e.b.getFunctionType({pointer, pointer, pointer, i64, i64, i1, i64}, {});
-  func::FuncOp function = addFunction(e, module, name, type);
+  func::FuncOp function = addPrivateFunction(e, module, name, type);
   emitSwitch(e, module, elementType, tile, heights, function.getArguments().back(),
              operandsOf(function.getArguments().drop_back()));
   func::ReturnOp::create(e.b, e.loc);

@@ -15,6 +15,9 @@
 #include "compiler/codegen/gemm/Blocking.h"
 #include "compiler/codegen/gemm/Emitter.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include <string>
 #include <vector>
 
 namespace rtorch::gemm {
@@ -40,6 +43,18 @@ struct RowPanels {
 /// The heights (ascending) that panels can have for `rows` rows; for any number of
 /// rows, all from 1 to `maxHeight`.
 std::vector<int64_t> panelHeights(std::optional<int64_t> rows, int64_t maxHeight);
+
+/// Branches on `height`, one of `heights` (ascending): a binary search.
+void switchOverHeights(Emitter &e, llvm::ArrayRef<int64_t> heights, mlir::Value height,
+                       llvm::function_ref<void(int64_t)> body);
+
+/// Adds a function that is never inlined to `module` and moves the insertion point
+/// into it.
+mlir::func::FuncOp addPrivateFunction(Emitter &e, mlir::ModuleOp module,
+                                      llvm::StringRef name, mlir::FunctionType type);
+
+/// "f32": for the names of functions.
+std::string typeName(mlir::Type type);
 
 /// Calls the microkernel for `height` rows, which is one of `heights`; microkernels
 /// that the module lacks are added to it.

@@ -316,8 +316,8 @@ Operation *findUnsupported(rt::KernelOp kernel) {
             rt::LogSoftmaxOp, rt::LayerNormOp, rt::CloneOp, rt::FullOp, rt::IotaOp,
             rt::IndexOp, rt::PadOp, rt::CatOp, rt::PermuteOp, rt::ExpandOp,
             rt::UnsqueezeOp, rt::SqueezeOp, rt::SelectOp, rt::SliceOp, rt::UnfoldOp,
-            rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp,
-            rt::AttentionOp, rt::YieldOp>(op) ||
+            rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::ConvolutionOp,
+            rt::PackedConvolutionOp, rt::AttentionOp, rt::YieldOp>(op) ||
         (view && viewedFull(view));
     if (!known)
       return &op;
@@ -354,9 +354,10 @@ std::optional<Indices> Evaluator::mapView(rt::ViewOpInterface op,
       .Case([&](rt::SliceOp slice) {
         layout::Guards guards = rt::guardsAround(slice);
         layout::Layout line{{source.getSize(slice.getDim())}, {1}, 0};
-        Expr start = layout::sliceDim(line, 0, slice.getStart().getValue(),
-                                      slice.getEnd().getValue(), slice.getStep(), guards)
-                         .offset;
+        Expr start =
+            layout::sliceDim(line, 0, slice.getStart().getValue(),
+                             slice.getEnd().getValue(), slice.getStep(), guards)
+                .offset;
         Index &index = mapped[slice.getDim()];
         index = addTo(scale(index, slice.getStep()), lower(start));
         return mapped;
@@ -489,8 +490,8 @@ Index Evaluator::checkedIndex(rt::IndexOp op, Value index, const Expr &size,
   if (isa<VectorType>(loaded.getType()))
     limit = broadcast(limit);
   if (op.getWraps())
-    loaded = f.select(f.compare(FormulaBuilder::Lt, loaded, zero),
-                      f.add(loaded, limit), loaded);
+    loaded = f.select(f.compare(FormulaBuilder::Lt, loaded, zero), f.add(loaded, limit),
+                      loaded);
   Value bad = f.bitOr(f.compare(FormulaBuilder::Lt, loaded, zero),
                       f.compare(FormulaBuilder::Ge, loaded, limit));
   raiseIf(bad, "index out of range", op.getLoc());
@@ -520,8 +521,7 @@ Value Evaluator::index(rt::IndexOp op, ArrayRef<Index> indices) {
     mapped[dim] = checkedIndex(op, index, size, shared);
     if (size.constant().value_or(0) == 0 && !isInRange(index, size)) {
       Value some = e_.less(e_.constant(0), lower(size));
-      notEmpty =
-          notEmpty ? FormulaBuilder(e_.b, e_.loc).bitAnd(notEmpty, some) : some;
+      notEmpty = notEmpty ? FormulaBuilder(e_.b, e_.loc).bitAnd(notEmpty, some) : some;
     }
   }
   if (!notEmpty)
@@ -553,8 +553,7 @@ Value Evaluator::pad(rt::PadOp op, ArrayRef<Index> indices) {
   if (!inside)
     return at(op.getSource(), mapped);
   Type element = registerType(source.getElementType());
-  Value value =
-      where(inside, element, [&] { return at(op.getSource(), mapped); });
+  Value value = where(inside, element, [&] { return at(op.getSource(), mapped); });
   Value outside = constant(op.getValue(), source.getElementType());
   if (isa<VectorType>(value.getType()))
     inside = broadcast(inside), outside = broadcast(outside);

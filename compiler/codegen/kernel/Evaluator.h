@@ -93,8 +93,7 @@ private:
   mlir::Value view(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
   /// Where the elements of a view lie in its source; nullopt where indices do not map
   /// one by one.
-  std::optional<Indices> mapView(rt::ViewOpInterface op,
-                                 llvm::ArrayRef<Index> indices);
+  std::optional<Indices> mapView(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
   mlir::Value index(rt::IndexOp op, llvm::ArrayRef<Index> indices);
   /// The place that `index` gives in a dim of `size`; raises an error outside of it.
   Index checkedIndex(rt::IndexOp op, mlir::Value index, const layout::Expr &size,

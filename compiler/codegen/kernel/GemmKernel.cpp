@@ -130,9 +130,7 @@ private:
     return values.filledAt(c_.rhs, at);
   }
 
-  Type elementType() const {
-    return tensorType(c_.op->getResult(0)).getElementType();
-  }
+  Type elementType() const { return tensorType(c_.op->getResult(0)).getElementType(); }
   bool isBatched() const { return !c_.batch.empty() || isPlainMatmul(); }
   bool isPlainMatmul() const {
     return isa<rt::MatmulOp>(c_.op) && tensorType(c_.rhs).getRank() > 2;
@@ -191,8 +189,7 @@ private:
                   FormulaBuilder f(values.emitter().b, values.emitter().loc);
                   Value result = sums;
                   if (c_.bias)
-                    result =
-                        f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
+                    result = f.add(sums, values.vectorAt(c_.bias, indices.take_back()));
                   return roundTo(f, result, elementType());
                 });
     values.storeResults(at);

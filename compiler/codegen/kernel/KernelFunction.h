@@ -36,6 +36,10 @@ KernelInfo emitLoopKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);
 KernelInfo emitGemmKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);
+KernelInfo emitConvKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                          llvm::StringRef symbol, const Target &target);
+KernelInfo emitDepthwiseKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                               llvm::StringRef symbol, const Target &target);
 KernelInfo emitAttentionKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                                llvm::StringRef symbol, const Target &target);
 

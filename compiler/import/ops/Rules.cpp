@@ -28,6 +28,7 @@ const RuleTable &ruleTable() {
     addReductionRules(table);
     addNormRules(table);
     addContractionRules(table);
+    addConvolutionRules(table);
     addEinsumRule(table);
     addViewRules(table);
     addConversionRules(table);

@@ -40,6 +40,7 @@ void addActivationRules(RuleTable &table);
 void addReductionRules(RuleTable &table);
 void addNormRules(RuleTable &table);
 void addContractionRules(RuleTable &table);
+void addConvolutionRules(RuleTable &table);
 void addEinsumRule(RuleTable &table);
 void addViewRules(RuleTable &table);
 void addConversionRules(RuleTable &table);

@@ -469,6 +469,46 @@ func.func @convolution_c5_dtype(%x: !rt.tensor<1x3x8x8xf32>, %w: !rt.tensor<6x3x
 
 // -----
 
+func.func @packed_convolution_c1_rank(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x1x3x3x8xf32>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects 'x' of rank 3 to 5, 'packed' of a rank larger by 2 and 'bias' of rank 1}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1, 1] dilation [1, 1] : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x8xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @packed_convolution_c2_padding(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x1x3x3x3x8xf32>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects a positive stride and dilation and a padding of 0 or more for each of 2 dims, but got stride [1, 1], padding [1], dilation [1, 1]}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1] dilation [1, 1] : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x3x8xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @packed_convolution_c3_panels(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x2x3x3x3x8xf32>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects panels of 6 channels of a result of 3 channels, but got [1, 2, 3, 3, 3, 8]}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1, 1] dilation [1, 1] : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x2x3x3x3x8xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
+func.func @packed_convolution_c4_result_sizes(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x1x3x3x3x8xf32>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects result sizes [1, 6, 8, 8], but got [1, 6, 6, 6]}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1, 1] dilation [1, 1] : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x3x8xf32>) -> !rt.tensor<1x6x6x6xf32>
+  rt.return
+}
+
+// -----
+
+func.func @packed_convolution_c5_dtype(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x1x3x3x3x8xf64>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects dtype 'f32' everywhere, but got 'f64'}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1, 1] dilation [1, 1] : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x3x8xf64>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
 func.func @cat_c1_dim_beyond_rank(%a: !rt.tensor<4x8xf32>) {
   // expected-error @+1 {{'rt.cat' op expects an input and a dim below rank 2, but got 1 inputs and dim 2}}
   %y = rt.cat %a dim 2 : (!rt.tensor<4x8xf32>) -> !rt.tensor<4x8xf32>

@@ -1,0 +1,235 @@
+#include "compiler/codegen/gemm/ConvMicrokernel.h"
+
+#include "compiler/codegen/gemm/Microkernel.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+
+namespace rtorch::gemm {
+namespace {
+
+/// Channels in the body of the channel loop, and those that are unrolled altogether.
+constexpr int64_t kUnrolledChannels = 4, kFewChannels = 8;
+
+std::string nameOf(Value number) {
+  std::optional<int64_t> known = constantOf(number);
+  return known ? std::to_string(*known) : "n";
+}
+
+/// The constant itself where a value is one: functions take it in instead of an
+/// argument.
+Value orConstant(Emitter &e, Value value, Value argument) {
+  std::optional<int64_t> known = constantOf(value);
+  return known ? e.constant(*known) : argument;
+}
+
+Type pointerType(Emitter &e) { return LLVM::LLVMPointerType::get(e.b.getContext()); }
+
+/// The pointers of one tap.
+SmallVector<Value> loadPointers(Emitter &e, Value table, Value tap, int64_t lanes,
+                                int64_t height) {
+  Type pointer = pointerType(e);
+  Value start = e.address(pointer, table, e.mul(tap, lanes));
+  SmallVector<Value> pointers;
+  for (int64_t i = 0; i < height; ++i)
+    pointers.push_back(e.load(pointer, e.address(pointer, start, i)));
+  return pointers;
+}
+
+/// Emits the body of a dense microkernel.
+class ConvEmitter {
+public:
+  ConvEmitter(Emitter &e, Type type, const RegisterTile &tile, int64_t lanes,
+              int64_t height, const ConvTile &operands)
+      : e(e), type_(type), tile_(tile), lanes_(lanes), height_(height),
+        operands_(operands), vector_(VectorType::get(tile.lanes, type)),
+        count_(height * tile.vectors) {
+    // With few accumulators the steps go to sums of their own: a multiply-add takes
+    // four cycles, and two start in each.
+    copies_ = count_ >= 8 ? 1 : count_ >= 4 ? 2 : kUnrolledChannels;
+  }
+
+  void emitBody() {
+    SmallVector<Value> state{operands_.weights};
+    for (int64_t i = 0; i < copies_ * count_; ++i)
+      state.push_back(e.zero(vector_));
+    state =
+        e.loop(e.constant(0), operands_.taps, 1, state,
+               [&](Value tap, ValueRange current) { return tapStep(tap, current); });
+    for (int64_t i = 0; i < count_; ++i) {
+      Value sum = state[1 + i];
+      for (int64_t copy = 1; copy < copies_; ++copy)
+        sum = arith::AddFOp::create(e.b, e.loc, sum, state[1 + copy * count_ + i]);
+      e.store(sum, e.address(type_, operands_.sums, i * tile_.lanes));
+    }
+  }
+
+private:
+  SmallVector<Value> tapStep(Value tap, ValueRange current) {
+    pointers_ = loadPointers(e, operands_.table, tap, lanes_, height_);
+    std::optional<int64_t> channels = constantOf(operands_.channels);
+    if (channels && *channels <= kFewChannels)
+      return channelSteps(e.constant(0), *channels, current);
+    Value whole = e.roundDown(operands_.channels, kUnrolledChannels);
+    SmallVector<Value> state =
+        e.loop(e.constant(0), whole, kUnrolledChannels, current,
+               [&](Value channel, ValueRange inner) {
+                 return channelSteps(channel, kUnrolledChannels, inner);
+               });
+    if (channels)
+      return channelSteps(whole, *channels % kUnrolledChannels, state);
+    return e.loop(whole, operands_.channels, 1, state,
+                  [&](Value channel, ValueRange inner) {
+                    return channelSteps(channel, 1, inner);
+                  });
+  }
+
+  /// `steps` channels from `channel` on. `current`: the weights' pointer, the sums.
+  SmallVector<Value> channelSteps(Value channel, int64_t steps, ValueRange current) {
+    Value weights = current[0];
+    SmallVector<Value> sums(current.drop_front(1));
+    for (int64_t step = 0; step < steps; ++step) {
+      SmallVector<Value> row;
+      for (int64_t v = 0; v < tile_.vectors; ++v)
+        row.push_back(
+            e.load(vector_,
+                   e.address(type_, weights, step * tile_.columns() + v * tile_.lanes),
+                   Value()));
+      for (int64_t i = 0; i < height_; ++i) {
+        Value spread =
+            e.broadcast(tile_.lanes, e.load(type_, element(i, channel, step)));
+        for (int64_t v = 0; v < tile_.vectors; ++v) {
+          Value &sum = sums[(step % copies_) * count_ + i * tile_.vectors + v];
+          sum = vector::FMAOp::create(e.b, e.loc, spread, row[v], sum);
+        }
+      }
+    }
+    SmallVector<Value> next{e.address(type_, weights, steps * tile_.columns())};
+    next.append(sums);
+    return next;
+  }
+
+  /// Where channel `channel` + `step` of pixel `i` lies.
+  Value element(int64_t i, Value channel, int64_t step) {
+    Value start =
+        e.address(type_, pointers_[i], e.mul(channel, operands_.channelStride));
+    return e.address(type_, start, e.mul(e.constant(step), operands_.channelStride));
+  }
+
+  Emitter &e;
+  Type type_;
+  RegisterTile tile_;
+  int64_t lanes_, height_;
+  const ConvTile &operands_;
+  VectorType vector_;
+  int64_t count_, copies_;
+  SmallVector<Value> pointers_;
+};
+
+func::FuncOp getConvMicrokernel(Emitter &e, ModuleOp module, Type type,
+                                const RegisterTile &tile, int64_t lanes, int64_t height,
+                                const ConvTile &operands) {
+  std::string name = "conv_" + typeName(type) + "_" + std::to_string(height) + "x" +
+                     std::to_string(tile.columns()) + "_" + std::to_string(lanes) +
+                     "_t" + nameOf(operands.taps) + "_c" + nameOf(operands.channels) +
+                     "_s" + nameOf(operands.channelStride);
+  if (auto existing = module.lookupSymbol<func::FuncOp>(name))
+    return existing;
+  OpBuilder::InsertionGuard guard(e.b);
+  Type pointer = pointerType(e), i64 = e.b.getI64Type();
+  auto functionType =
+      e.b.getFunctionType({pointer, i64, i64, i64, pointer, pointer}, {});
+  func::FuncOp function = addPrivateFunction(e, module, name, functionType);
+  Block &entry = function.getBody().front();
+  ConvTile inside{entry.getArgument(0),
+                  orConstant(e, operands.taps, entry.getArgument(1)),
+                  orConstant(e, operands.channels, entry.getArgument(2)),
+                  orConstant(e, operands.channelStride, entry.getArgument(3)),
+                  entry.getArgument(4),
+                  entry.getArgument(5)};
+  ConvEmitter(e, type, tile, lanes, height, inside).emitBody();
+  func::ReturnOp::create(e.b, e.loc);
+  return function;
+}
+
+} // namespace
+
+void callConvMicrokernel(Emitter &e, Type elementType, const RegisterTile &tile,
+                         int64_t lanes, ArrayRef<int64_t> heights, Value height,
+                         const ConvTile &operands) {
+  auto module = e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  switchOverHeights(e, heights, height, [&](int64_t fixed) {
+    func::FuncOp callee =
+        getConvMicrokernel(e, module, elementType, tile, lanes, fixed, operands);
+    SmallVector<Value> values{operands.table,    operands.taps,
+                              operands.channels, operands.channelStride,
+                              operands.weights,  operands.sums};
+    func::CallOp::create(e.b, e.loc, callee, values);
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Depthwise
+//===----------------------------------------------------------------------===//
+
+static void emitDepthwise(Emitter &e, Type type, int64_t width, int64_t height,
+                          const DepthwiseTile &operands) {
+  auto vector = VectorType::get(width, type);
+  Value mask = operands.count ? e.laneMask(width, operands.count) : Value();
+  SmallVector<Value> sums(height, e.zero(vector));
+  Value weights = e.address(type, operands.weights, operands.channel);
+  sums =
+      e.loop(e.constant(0), operands.taps, 1, sums, [&](Value tap, ValueRange current) {
+        SmallVector<Value> pointers =
+            loadPointers(e, operands.table, tap, height, height);
+        Value weight = e.load(
+            vector, e.address(type, weights, e.mul(tap, operands.channels)), mask);
+        SmallVector<Value> next;
+        for (int64_t i = 0; i < height; ++i) {
+          Value x =
+              e.load(vector, e.address(type, pointers[i], operands.channel), mask);
+          next.push_back(vector::FMAOp::create(e.b, e.loc, x, weight, current[i]));
+        }
+        return next;
+      });
+  for (int64_t i = 0; i < height; ++i)
+    e.store(sums[i], e.address(type, operands.sums, i * width));
+}
+
+void callDepthwiseMicrokernel(Emitter &e, Type elementType, int64_t width,
+                              int64_t height, const DepthwiseTile &operands) {
+  auto module = e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  std::string name = "depthwise_" + typeName(elementType) + "_" +
+                     std::to_string(height) + "x" + std::to_string(width) + "_t" +
+                     nameOf(operands.taps) + "_c" + nameOf(operands.channels) +
+                     (operands.count ? "_part" : "");
+  auto callee = module.lookupSymbol<func::FuncOp>(name);
+  if (!callee) {
+    OpBuilder::InsertionGuard guard(e.b);
+    Type pointer = pointerType(e), i64 = e.b.getI64Type();
+    auto type =
+        e.b.getFunctionType({pointer, i64, i64, i64, pointer, pointer, i64}, {});
+    callee = addPrivateFunction(e, module, name, type);
+    Block &entry = callee.getBody().front();
+    DepthwiseTile inside{entry.getArgument(0),
+                         orConstant(e, operands.taps, entry.getArgument(1)),
+                         entry.getArgument(2),
+                         orConstant(e, operands.channels, entry.getArgument(3)),
+                         entry.getArgument(4),
+                         entry.getArgument(5),
+                         operands.count ? Value(entry.getArgument(6)) : Value()};
+    emitDepthwise(e, elementType, width, height, inside);
+    func::ReturnOp::create(e.b, e.loc);
+  }
+  SmallVector<Value> values{operands.table,
+                            operands.taps,
+                            operands.channel,
+                            operands.channels,
+                            operands.weights,
+                            operands.sums,
+                            operands.count ? operands.count : e.constant(width)};
+  func::CallOp::create(e.b, e.loc, callee, values);
+}
+
+} // namespace rtorch::gemm

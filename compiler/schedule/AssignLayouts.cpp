@@ -1,0 +1,90 @@
+#include "compiler/schedule/Passes.h"
+#include "compiler/schedule/Retype.h"
+#include "compiler/schedule/ViewChain.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+using rtorch::layout::Dims;
+using rtorch::rt::tensorType;
+
+namespace rtorch::schedule {
+using rt::TensorType;
+#define GEN_PASS_DEF_ASSIGNLAYOUTS
+#include "compiler/schedule/Passes.h.inc"
+namespace {
+
+/// Whether the op reads `operand` element by element in the order of its own result,
+/// so that equal layouts suit both.
+bool keepsChannels(Operation *op, Value operand) {
+  TensorType from = tensorType(operand), to = tensorType(op->getResult(0));
+  if (!hasInnerChannels(from) || from.getSize(1) != to.getSize(1))
+    return isa<rt::CatOp>(op) && hasInnerChannels(from);
+  if (isa<rt::PointwiseOpInterface, rt::CloneOp>(op))
+    return from.getSizes() == to.getSizes();
+  if (auto reduction = dyn_cast<rt::ReductionOpInterface>(op))
+    return llvm::all_of(reduction.getReducedDims(),
+                        [](int64_t dim) { return dim > 1; });
+  if (auto index = dyn_cast<rt::IndexOp>(op))
+    return operand == index.getSource() && index.getPosition() > 1 &&
+           llvm::all_of(index.getDims(), [](int64_t dim) { return dim > 1; });
+  return isa<rt::PadOp, rt::CatOp>(op);
+}
+
+bool wantsInnerChannels(Operation *op) {
+  if (auto convolution = dyn_cast<rt::ConvolutionOp>(op))
+    return !convolution.isTransposed();
+  return llvm::any_of(op->getOperands(),
+                      [&](Value operand) { return keepsChannels(op, operand); });
+}
+
+/// An activation: [batch, channels, spatial...], of more than one channel.
+bool isActivation(Operation *op) {
+  if (!isa<rt::LayoutOpInterface>(op) || op->getNumResults() != 1)
+    return false;
+  TensorType type = tensorType(op->getResult(0));
+  return type.getRank() >= 3 && type.getRank() <= 5 && !type.getSize(1).isConstant(1);
+}
+
+struct AssignLayoutsPass : impl::AssignLayoutsBase<AssignLayoutsPass> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (function.isExternal())
+        continue;
+      Block &block = function.getBody().front();
+      if (block.getOps<rt::ConvolutionOp>().empty())
+        continue;
+      SmallVector<Operation *> ops;
+      for (Operation &op : block)
+        ops.push_back(&op);
+      unsigned changed = 0, copies = 0;
+      for (Operation *op : ops)
+        if (isActivation(op) && wantsInnerChannels(op)) {
+          Value result = op->getResult(0);
+          Dims strides = channelsLastStrides(tensorType(result).getSizes());
+          if (tensorType(result) == withStrides(tensorType(result), strides))
+            continue;
+          ++changed;
+          copies += changeLayout(result, strides);
+        }
+      Builder builder(&getContext());
+      function->setAttr(kLayoutsAttr, builder.getDenseI64ArrayAttr({changed, copies}));
+      dropCopies(block);
+    }
+  }
+
+  /// A copy that no longer changes the layout is its source.
+  static void dropCopies(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      auto clone = dyn_cast<rt::CloneOp>(op);
+      if (!clone || clone.getType() != clone.getSource().getType() ||
+          isExternal(viewRoot(clone.getSource())))
+        continue;
+      clone.getResult().replaceAllUsesWith(clone.getSource());
+      clone.erase();
+    }
+  }
+};
+
+} // namespace
+} // namespace rtorch::schedule

@@ -1,0 +1,100 @@
+#include "compiler/schedule/TensorBuilder.h"
+
+using namespace mlir;
+using rtorch::layout::Dims;
+using rtorch::layout::Expr;
+using rtorch::layout::Layout;
+using rtorch::rt::ExprAttr;
+using rtorch::rt::tensorType;
+
+namespace rtorch::schedule {
+using rt::TensorType;
+
+TensorType TensorBuilder::type(const Layout &layout, Value like) {
+  return TensorType::get(b.getContext(), layout, tensorType(like).getElementType());
+}
+
+layout::Guards TensorBuilder::guards() {
+  return rt::guardsOf(b.getInsertionBlock()->getParentOp());
+}
+
+Value TensorBuilder::permute(Value x, ArrayRef<int64_t> permutation) {
+  Layout layout = layout::permuteDims(tensorType(x).getLayout(), permutation);
+  return rt::PermuteOp::create(b, loc, type(layout, x), x, permutation);
+}
+
+Value TensorBuilder::view(Value x, const Dims &sizes) {
+  if (tensorType(x).getSizes() == sizes)
+    return x;
+  layout::Guards guards = this->guards();
+  std::optional<Layout> layout =
+      layout::viewAs(tensorType(x).getLayout(), sizes, guards);
+  assert(layout && "the caller knows that the view exists");
+  return rt::ViewOp::create(b, loc, type(*layout, x), x);
+}
+
+Value TensorBuilder::split(Value x, int64_t dim, const Expr &outer, const Expr &inner) {
+  Dims sizes = tensorType(x).getSizes();
+  sizes[dim] = inner;
+  sizes.insert(sizes.begin() + dim, outer);
+  return view(x, sizes);
+}
+
+Value TensorBuilder::slice(Value x, int64_t dim, const Expr &start, const Expr &end) {
+  layout::Guards guards = this->guards();
+  Layout layout =
+      layout::sliceDim(tensorType(x).getLayout(), dim, start, end, 1, guards);
+  return rt::SliceOp::create(b, loc, type(layout, x), x, dim,
+                             ExprAttr::get(b.getContext(), start),
+                             ExprAttr::get(b.getContext(), end), 1);
+}
+
+Value TensorBuilder::expand(Value x, const Dims &sizes) {
+  layout::Guards guards = this->guards();
+  std::optional<Layout> layout =
+      layout::expandTo(tensorType(x).getLayout(), sizes, guards);
+  assert(layout && "the caller knows that the sizes expand");
+  return rt::ExpandOp::create(b, loc, type(*layout, x), x);
+}
+
+Value TensorBuilder::clone(Value x, const Dims &strides) {
+  return rt::CloneOp::create(b, loc, withStrides(tensorType(x), strides), x);
+}
+
+Value TensorBuilder::cloneRowMajor(Value x) {
+  return clone(x, layout::contiguousStrides(tensorType(x).getSizes()));
+}
+
+Value TensorBuilder::pad(Value x, const Dims &low, const Dims &sizes,
+                         const Dims &strides) {
+  SmallVector<Attribute> lows;
+  for (const Expr &expr : low)
+    lows.push_back(ExprAttr::get(b.getContext(), expr));
+  Attribute zero = b.getFloatAttr(tensorType(x).getElementType(), 0.0);
+  return rt::PadOp::create(b, loc, type({sizes, strides, 0}, x), x,
+                           b.getArrayAttr(lows), zero);
+}
+
+Value TensorBuilder::padTo(Value x, int64_t dim, const Expr &size) {
+  Dims sizes = tensorType(x).getSizes();
+  if (sizes[dim] == size)
+    return x;
+  sizes[dim] = size;
+  return pad(x, Dims(sizes.size(), 0), sizes, layout::contiguousStrides(sizes));
+}
+
+Value TensorBuilder::flip(Value x, int64_t dim) {
+  Expr size = tensorType(x).getSize(dim);
+  if (size.isConstant(1))
+    return x;
+  auto indexType = TensorType::get(b.getContext(), Dims{size}, b.getI64Type());
+  Value places =
+      rt::IotaOp::create(b, loc, indexType, ExprAttr::get(b.getContext(), size - 1),
+                         ExprAttr::get(b.getContext(), -1));
+  TensorType result = tensorType(x).withRowMajorLayout();
+  return rt::IndexOp::create(b, loc, result, x, ValueRange{places},
+                             b.getDenseI64ArrayAttr({dim}), b.getI64IntegerAttr(dim),
+                             /*wraps=*/UnitAttr());
+}
+
+} // namespace rtorch::schedule

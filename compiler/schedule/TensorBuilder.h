@@ -1,0 +1,37 @@
+// Builds the views and copies that passes bring tensors into other layouts with.
+#pragma once
+
+#include "compiler/schedule/Retype.h"
+
+namespace rtorch::schedule {
+
+/// Creates ops of the value form at one place; static geometry, so every view exists.
+struct TensorBuilder {
+  mlir::OpBuilder &b;
+  mlir::Location loc;
+
+  mlir::Value permute(mlir::Value x, llvm::ArrayRef<int64_t> permutation);
+  /// The view of these sizes, which must exist.
+  mlir::Value view(mlir::Value x, const layout::Dims &sizes);
+  /// `x` with dim `dim` split into `outer` and `inner`.
+  mlir::Value split(mlir::Value x, int64_t dim, const layout::Expr &outer,
+                    const layout::Expr &inner);
+  mlir::Value slice(mlir::Value x, int64_t dim, const layout::Expr &start,
+                    const layout::Expr &end);
+  mlir::Value expand(mlir::Value x, const layout::Dims &sizes);
+  mlir::Value clone(mlir::Value x, const layout::Dims &strides);
+  mlir::Value cloneRowMajor(mlir::Value x);
+  /// `x` between zeros, begun at `low`.
+  mlir::Value pad(mlir::Value x, const layout::Dims &low, const layout::Dims &sizes,
+                  const layout::Dims &strides);
+  /// `x` with zeros behind it in dim `dim`, row-major; itself if it has that size.
+  mlir::Value padTo(mlir::Value x, int64_t dim, const layout::Expr &size);
+  /// `x` with dim `dim` in reverse order, row-major.
+  mlir::Value flip(mlir::Value x, int64_t dim);
+
+private:
+  rt::TensorType type(const layout::Layout &layout, mlir::Value like);
+  layout::Guards guards();
+};
+
+} // namespace rtorch::schedule
