@@ -97,7 +97,7 @@ find_python() {
 # The stamp holds the hash of the requirements that .venv was made from.
 install_python() {
   local stamp=$venv/requirements.sha256 want
-  want=$(cat requirements/torch.txt requirements/dev.txt | sha256sum)
+  want=$(cat requirements/{torch,dev,data}.txt | sha256sum)
   [[ -f $stamp && $(<"$stamp") == "$want" ]] && return
   local python
   python=$(find_python) || return
@@ -105,6 +105,7 @@ install_python() {
   # torch first, alone: asked for together with the rest, a newer one might be taken.
   "$venv/bin/python" -m pip install -q -r requirements/torch.txt || return
   "$venv/bin/python" -m pip install -q -r requirements/dev.txt -c requirements/torch.txt || return
+  "$venv/bin/python" -m pip install -q --no-deps -r requirements/data.txt || return
   echo "$want" >"$stamp"
 }
 

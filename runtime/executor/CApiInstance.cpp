@@ -112,6 +112,7 @@ RunOptions translate(const rtorch_run_options &options, Callbacks &callbacks) {
     out.profile = {Callbacks::profile, &callbacks};
   if (options.allocate)
     out.allocate = {Callbacks::allocate, &callbacks};
+  out.parallel = {options.parallel, options.parallel_user};
   return out;
 }
 

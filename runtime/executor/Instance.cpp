@@ -355,7 +355,7 @@ Status Instance::launchAll(ShapePlan &plan, const RunOptions &options,
                            unsigned threads) {
   const Manifest &manifest = module_->manifest();
   const FloatEnvironment environment;
-  Team team(threads);
+  Team team(threads, options.parallel);
   if (options.profile.call && spans_.size() < threads)
     spans_.resize(threads);
   for (size_t i = 0; i < manifest.schedule.size(); ++i) {

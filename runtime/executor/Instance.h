@@ -49,6 +49,7 @@ struct RunOptions {
   bool relayout = false;
   ProfileHook profile;
   ResultAllocator allocate;
+  Parallel parallel;
 };
 
 struct RunReport {

@@ -231,9 +231,11 @@ void Team::reserve() {
 int32_t Team::run(Job &job) {
   if (job.grid <= 0)
     return 0;
-  if (threads_ > 1 && job.grid > 1 && !reserved_)
+  const bool own = parallel_.call == nullptr;
+  if (threads_ > 1 && job.grid > 1 && own && !reserved_)
     reserve();
-  if (workers_ == 0 || job.grid == 1) {
+  const unsigned helpers = own ? workers_ : threads_ - 1;
+  if (helpers == 0 || job.grid == 1) {
     const int64_t begin = job.spans ? nowNanoseconds() : 0;
     const int32_t code = job.kernel(job.frame, 0, job.grid, job.scratch);
     if (job.spans)
@@ -241,8 +243,15 @@ int32_t Team::run(Job &job) {
     return code;
   }
   // Chunks shrink the counter's traffic; a few for each thread keep the load even.
-  job.chunk = std::max<int64_t>(1, job.grid / (int64_t(workers_ + 1) * 8));
-  const auto wanted = unsigned(std::min<int64_t>(workers_, job.grid - 1));
+  job.chunk = std::max<int64_t>(1, job.grid / (int64_t(helpers + 1) * 8));
+  const auto wanted = unsigned(std::min<int64_t>(helpers, job.grid - 1));
+  if (!own) {
+    parallel_.call(
+        parallel_.user, wanted + 1,
+        [](void *shared, uint32_t thread) { static_cast<Job *>(shared)->work(thread); },
+        &job);
+    return job.error.load(std::memory_order_relaxed);
+  }
   unsigned assigned = 0;
   for (Worker *w = first_; assigned < wanted; w = w->next, ++assigned)
     w->assign(job);

@@ -38,6 +38,14 @@ struct Job {
   void work(unsigned thread);
 };
 
+/// Threads that a caller brings: runs task(argument, i) for each i below `threads` and
+/// returns when all have returned.
+struct Parallel {
+  void (*call)(void *user, uint32_t threads,
+               void (*task)(void *argument, uint32_t thread), void *argument) = nullptr;
+  void *user = nullptr;
+};
+
 struct Worker;
 
 /// Workers reserved by one caller. Not for use from several threads.
@@ -45,7 +53,8 @@ class Team final {
 public:
   /// Nothing is reserved before the first parallel launch. `threads` includes the
   /// caller.
-  explicit Team(unsigned threads) : threads_(threads) {}
+  explicit Team(unsigned threads, Parallel parallel = {})
+      : threads_(threads), parallel_(parallel) {}
   Team(const Team &) = delete;
   Team &operator=(const Team &) = delete;
   ~Team();
@@ -59,6 +68,7 @@ private:
   void reserve();
 
   unsigned threads_;
+  Parallel parallel_;
   bool reserved_ = false;
   unsigned workers_ = 0;
   Worker *first_ = nullptr; // a list through Worker::next

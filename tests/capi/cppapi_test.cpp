@@ -146,3 +146,33 @@ TEST_CASE("several threads run one module") {
     thread.join();
   CHECK(wrong == 0);
 }
+
+TEST_CASE("a caller brings its own threads") {
+  const rtorch::Module module = loaded("scale.rtm");
+  std::atomic<int> tasks = 0;
+  rtorch::RunOptions options;
+  options.threads = 3;
+  options.parallel = [&](uint32_t threads, const std::function<void(uint32_t)> &task) {
+    CHECK(threads <= 3);
+    std::vector<std::thread> team;
+    for (uint32_t i = 0; i < threads; ++i)
+      team.emplace_back([&, i] {
+        ++tasks;
+        task(i);
+      });
+    for (std::thread &thread : team)
+      thread.join();
+  };
+  std::vector<float> x(32);
+  for (size_t i = 0; i < x.size(); ++i)
+    x[i] = float(i);
+  auto results = module.run({rtorch::Tensor::borrow(x, {4, 8})}, options);
+  REQUIRE(results);
+  auto expected = module.run({rtorch::Tensor::borrow(x, {4, 8})});
+  REQUIRE(expected);
+  const rtorch::Tensor &ours = (*results)[0].tensor();
+  const rtorch::Tensor &theirs = (*expected)[0].tensor();
+  for (int64_t i = 0; i < ours.numel(); ++i)
+    CHECK(ours.data<float>()[i] == theirs.data<float>()[i]);
+  CHECK(tasks > 1);
+}

@@ -122,6 +122,8 @@ class RunOptions(ctypes.Structure):
         ("profile_user", c_void_p),
         ("allocate", c_void_p),
         ("allocate_user", c_void_p),
+        ("parallel", c_void_p),
+        ("parallel_user", c_void_p),
     )
 
 

@@ -319,6 +319,10 @@ struct RunOptions {
       {}; // memory for intermediates; empty: the instance's own
   std::function<void(const rtorch_span &)> profile = {};
   uint32_t *copies = nullptr; // where to put the number of copied arguments
+  /// The caller's threads instead of rtorch's own: calls task(i) once for each i below
+  /// `threads` and returns when all calls have returned.
+  std::function<void(uint32_t threads, const std::function<void(uint32_t)> &task)>
+      parallel = {};
 };
 
 namespace detail {
@@ -500,6 +504,14 @@ private:
       out.profile_user = const_cast<RunOptions *>(&options);
       out.profile = [](void *user, const rtorch_span *span) {
         static_cast<RunOptions *>(user)->profile(*span);
+      };
+    }
+    if (options.parallel) {
+      out.parallel_user = const_cast<RunOptions *>(&options);
+      out.parallel = [](void *user, uint32_t threads, void (*task)(void *, uint32_t),
+                        void *argument) {
+        static_cast<RunOptions *>(user)->parallel(
+            threads, [=](uint32_t thread) { task(argument, thread); });
       };
     }
     return out;

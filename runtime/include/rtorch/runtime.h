@@ -255,9 +255,15 @@ typedef struct rtorch_run_options {
   void *(*allocate)(void *user, uint32_t index, const rtorch_value *shape,
                     size_t bytes);
   void *allocate_user;
+  /* The caller's threads instead of rtorch's own: calls task(argument, i) once for each
+   * i below `threads`, side by side or one after the other, and returns when all calls
+   * have returned. May be NULL. */
+  void (*parallel)(void *user, uint32_t threads,
+                   void (*task)(void *argument, uint32_t thread), void *argument);
+  void *parallel_user;
 } rtorch_run_options;
 #define RTORCH_RUN_OPTIONS_INIT                                                        \
-  {sizeof(rtorch_run_options), 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL}
+  {sizeof(rtorch_run_options), 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL}
 
 typedef struct rtorch_instance rtorch_instance;
 
