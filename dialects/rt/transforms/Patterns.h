@@ -17,6 +17,8 @@ void populateSinkExpandPatterns(mlir::RewritePatternSet &patterns,
 /// Products with matrices of weights, to rt.linear.
 void populateRaiseLinearPatterns(mlir::RewritePatternSet &patterns,
                                  const layout::Guards &guards);
+/// Constants that scale or shift channels, into the layer before them.
+void populateFoldScalePatterns(mlir::RewritePatternSet &patterns);
 /// Product, softmax, product, to rt.attention.
 void populateRaiseAttentionPatterns(mlir::RewritePatternSet &patterns,
                                     const layout::Guards &guards);

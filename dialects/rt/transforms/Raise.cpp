@@ -36,6 +36,7 @@ struct RaisePass : impl::RaiseBase<RaisePass> {
     populateSimplifyViewPatterns(patterns, guards);
     populateRaiseLinearPatterns(patterns, guards);
     populateRaiseAttentionPatterns(patterns, guards);
+    populateFoldScalePatterns(patterns);
     patterns.add<MulToSilu>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
