@@ -9,8 +9,8 @@ using namespace mlir;
 namespace rtorch::gemm {
 namespace {
 
-/// Channels in the body of the channel loop, and those that are unrolled altogether.
-constexpr int64_t kUnrolledChannels = 4, kFewChannels = 8;
+/// Channels in the body of the channel loop.
+constexpr int64_t kUnrolledChannels = 4;
 
 std::string nameOf(Value number) {
   std::optional<int64_t> known = constantOf(number);
@@ -68,21 +68,22 @@ public:
 private:
   SmallVector<Value> tapStep(Value tap, ValueRange current) {
     pointers_ = loadPointers(e, operands_.table, tap, lanes_, height_);
-    std::optional<int64_t> channels = constantOf(operands_.channels);
-    if (channels && *channels <= kFewChannels)
-      return channelSteps(e.constant(0), *channels, current);
     Value whole = e.roundDown(operands_.channels, kUnrolledChannels);
     SmallVector<Value> state =
-        e.loop(e.constant(0), whole, kUnrolledChannels, current,
-               [&](Value channel, ValueRange inner) {
-                 return channelSteps(channel, kUnrolledChannels, inner);
-               });
-    if (channels)
-      return channelSteps(whole, *channels % kUnrolledChannels, state);
-    return e.loop(whole, operands_.channels, 1, state,
-                  [&](Value channel, ValueRange inner) {
-                    return channelSteps(channel, 1, inner);
-                  });
+        channelLoop(e.constant(0), whole, kUnrolledChannels, current);
+    // The rest one by one. Not unrolled into the block that loads the pointers: there
+    // the elements of each pointer would be loaded together, and spilled.
+    return channelLoop(whole, operands_.channels, 1, state);
+  }
+
+  SmallVector<Value> channelLoop(Value start, Value end, int64_t step,
+                                 ValueRange current) {
+    std::optional<int64_t> first = constantOf(start), last = constantOf(end);
+    if (first && last && *first >= *last)
+      return SmallVector<Value>(current);
+    return e.loop(start, end, step, current, [&](Value channel, ValueRange inner) {
+      return channelSteps(channel, step, inner);
+    });
   }
 
   /// `steps` channels from `channel` on. `current`: the weights' pointer, the sums.
