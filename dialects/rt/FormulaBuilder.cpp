@@ -2,8 +2,10 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/TypeUtilities.h"
 
 #include <limits>
@@ -217,7 +219,17 @@ Value FormulaBuilder::floorDivide(Value a, Value b) {
   return select(compare(Eq, b, zero), quotient, q);
 }
 
+/// Whether `x` is a constant (or one in all lanes) other than NaN.
+static bool isNumber(Value x) {
+  if (auto broadcast = x.getDefiningOp<vector::BroadcastOp>())
+    x = broadcast.getSource();
+  APFloat value(0.0);
+  return matchPattern(x, m_ConstantFloat(&value)) && !value.isNaN();
+}
+
 Value FormulaBuilder::maximum(Value a, Value b) {
+  if (isFloat(a) && isNumber(b)) // one instruction on x86
+    return select(compare(Gt, b, a), b, a);
   if (isFloat(a)) // the first of two zeros, as eager
     return select(bitOr(compare(Ge, a, b), isNan(a)), a, b);
   if (isBool(a))
@@ -226,6 +238,8 @@ Value FormulaBuilder::maximum(Value a, Value b) {
 }
 
 Value FormulaBuilder::minimum(Value a, Value b) {
+  if (isFloat(a) && isNumber(b))
+    return select(compare(Lt, b, a), b, a);
   if (isFloat(a))
     return select(bitOr(compare(Le, a, b), isNan(a)), a, b);
   if (isBool(a))

@@ -30,6 +30,7 @@ struct ConvShape {
   Expr groups, inputs, outputs; ///< channels of a group
   Expr panels, panelsPerTile, columnTiles;
   PixelBlocking pixels;
+  bool keepsWeights = false; ///< those of a tile stay in the first-level cache
 
   Expr tilesPerGroup() const { return pixels.tiles * columnTiles; }
 
@@ -66,6 +67,11 @@ ConvShape ConvShape::of(rt::PackedConvolutionOp op, const Target &target) {
   shape.columnTiles = layout::ceildiv(shape.panels, shape.panelsPerTile);
   shape.pixels = PixelBlocking::of(shape.windows, shape.tile.rows, shape.inputs,
                                    shape.columnTiles * shape.groups);
+  std::optional<int64_t> weights =
+      (shape.panelsPerTile * width * shape.windows.tapCount() * shape.inputs)
+          .constant();
+  shape.keepsWeights =
+      weights && *weights * x.getElementBytes() <= target.l1Bytes / 4 * 3;
   return shape;
 }
 
@@ -73,7 +79,7 @@ class ConvKernel {
 public:
   ConvKernel(KernelState &state, rt::PackedConvolutionOp op, const ConvShape &shape)
       : state_(state), op_(op), shape_(shape),
-        tables_(state, shape.windows, shape.pixels),
+        tables_(state, shape.windows, shape.pixels, op),
         type_(tensorType(op.getResult()).getElementType()) {}
 
   KernelInfo info() const {
@@ -104,7 +110,6 @@ private:
     return state_.buffers[cast<BlockArgument>(value).getArgNumber()];
   }
   void emitPixels(gemm::Emitter &e, Value tile, Value scratch);
-  void emitPanel(gemm::Emitter &e, Value panel);
   void emitRegisterTile(gemm::Emitter &e, Value panel, Value pixelPanel);
   void emitEpilogue(gemm::Emitter &e, Value pixel, Value count, Value channel);
   void storeRows(gemm::Emitter &e, Value pixel, Value count, Value channel, Value left);
@@ -128,8 +133,21 @@ void ConvKernel::emitTile(OpBuilder &builder, Value tile, Value scratch) {
   emitPixels(e, e.rem(inGroup, rowTiles), scratch);
   Value panels = lower(e, shape_.panels), perTile = lower(e, shape_.panelsPerTile);
   Value first = e.mul(e.div(inGroup, rowTiles), perTile);
-  e.loop(first, e.min(e.add(first, perTile), panels), 1,
-         [&](Value panel) { emitPanel(e, panel); });
+  Value last = e.min(e.add(first, perTile), panels);
+  auto forPanels = [&](function_ref<void(Value)> body) {
+    e.loop(first, last, 1, body);
+  };
+  auto forPixels = [&](function_ref<void(Value)> body) { e.loop(pixelPanels_, body); };
+  // Whatever is larger is walked once: the weights of a tile, unless they stay in the
+  // first-level cache, else the pixels.
+  if (shape_.keepsWeights)
+    forPixels([&](Value pixels) {
+      forPanels([&](Value panel) { emitRegisterTile(e, panel, pixels); });
+    });
+  else
+    forPanels([&](Value panel) {
+      forPixels([&](Value pixels) { emitRegisterTile(e, panel, pixels); });
+    });
 }
 
 /// Everything that all panels of output channels share.
@@ -161,11 +179,6 @@ void ConvKernel::emitPixels(gemm::Emitter &e, Value tile, Value scratch) {
   e.loop(pixelPanels_, [&](Value panel) {
     tables_.emitTable(e, panel, e.mul(panel, height_), input, zeros_);
   });
-}
-
-void ConvKernel::emitPanel(gemm::Emitter &e, Value panel) {
-  e.loop(pixelPanels_,
-         [&](Value pixelPanel) { emitRegisterTile(e, panel, pixelPanel); });
 }
 
 void ConvKernel::emitRegisterTile(gemm::Emitter &e, Value panel, Value pixelPanel) {
@@ -206,16 +219,11 @@ void ConvKernel::storeRows(gemm::Emitter &e, Value pixel, Value count, Value cha
   const gemm::RegisterTile &tile = shape_.tile;
   auto vector = VectorType::get(tile.lanes, type_);
   Value first = e.add(e.mul(group_, lower(e, shape_.outputs)), channel);
-  Value end =
-      left ? e.min(left, e.constant(tile.columns())) : e.constant(tile.columns());
   e.loop(count, [&](Value i) {
-    Indices at = tables_.indicesOf(e, e.add(pixel, i));
-    at.insert(at.begin() + 1, Index{});
-    e.loop(e.constant(0), end, tile.lanes, [&](Value j) {
-      Value mask = left ? e.laneMask(tile.lanes, e.sub(left, j)) : Value();
+    auto storeVector = [&](Value j, Value mask) {
       Value from = e.add(e.mul(i, tile.columns()), j);
       Value sums = e.load(vector, e.address(type_, sums_, from), Value());
-      at[1] = Index{e.add(first, j), 1, {}};
+      Index lanes{e.add(first, j), 1, {}};
       Evaluator values(state_, e.b, e.loc, tile.lanes, mask);
       values.bind(op_.getResult(), [&](Evaluator &inner, ArrayRef<Index> indices) {
         if (!op_.getBias())
@@ -223,8 +231,15 @@ void ConvKernel::storeRows(gemm::Emitter &e, Value pixel, Value count, Value cha
         FormulaBuilder f(inner.emitter().b, inner.emitter().loc);
         return f.add(sums, inner.vectorAt(op_.getBias(), indices[1]));
       });
-      values.storeResults(at);
-    });
+      values.storeResults(tables_.indicesOf(e, e.add(pixel, i), lanes));
+    };
+    if (!left) {
+      for (int64_t v = 0; v < tile.vectors; ++v)
+        storeVector(e.constant(v * tile.lanes), {});
+      return;
+    }
+    e.loop(e.constant(0), e.min(left, e.constant(tile.columns())), tile.lanes,
+           [&](Value j) { storeVector(j, e.laneMask(tile.lanes, e.sub(left, j))); });
   });
 }
 

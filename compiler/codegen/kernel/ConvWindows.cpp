@@ -9,6 +9,7 @@ using rtorch::layout::Dims;
 using rtorch::layout::Expr;
 
 namespace rtorch::codegen {
+using rt::TensorType;
 
 Dims ConvWindows::pixelDims() const {
   Dims dims = result;
@@ -65,6 +66,47 @@ PixelBlocking PixelBlocking::of(const ConvWindows &windows, int64_t maxHeight,
 // Coordinates
 //===----------------------------------------------------------------------===//
 
+/// Whether the pixels of a tensor like the result follow each other at one distance, or
+/// are all the same element.
+static bool hasFlatPixels(TensorType type, const Dims &result) {
+  if (type.getRank() == 0)
+    return true;
+  Dims sizes = type.getSizes(), strides = type.getStrides();
+  if (sizes.size() != result.size() ||
+      (!sizes[1].isConstant(1) && sizes[1] != result[1]))
+    return false;
+  sizes.erase(sizes.begin() + 1), strides.erase(strides.begin() + 1);
+  if (llvm::all_of(sizes, [](const Expr &size) { return size.isConstant(1); }))
+    return true;
+  for (size_t dim = 0; dim + 1 < sizes.size(); ++dim)
+    if (strides[dim] != strides[dim + 1] * sizes[dim + 1])
+      return false;
+  Dims pixels = result;
+  pixels.erase(pixels.begin() + 1);
+  return sizes == pixels;
+}
+
+static bool isFlat(rt::KernelOp kernel, Operation *convolution, const Dims &result) {
+  for (BlockArgument argument : kernel.getBlock().getArguments()) {
+    bool elsewhere = llvm::any_of(argument.getUsers(),
+                                  [&](Operation *user) { return user != convolution; });
+    if (elsewhere && !hasFlatPixels(rt::tensorType(argument), result))
+      return false;
+  }
+  return llvm::all_of(kernel.getBlock(), [&](Operation &op) {
+    if (&op == convolution || isa<rt::YieldOp, rt::FullOp>(op))
+      return llvm::all_of(op.getOperands(), [&](Value value) {
+        return &op == convolution || hasFlatPixels(rt::tensorType(value), result);
+      });
+    return isa<rt::PointwiseOpInterface, rt::CloneOp>(op);
+  });
+}
+
+WindowTables::WindowTables(KernelState &state, const ConvWindows &windows,
+                           const PixelBlocking &blocking, Operation *convolution)
+    : state_(state), windows_(windows), blocking_(blocking),
+      flat_(isFlat(state.kernel, convolution, windows.result)) {}
+
 static Expr wholeLines(const Expr &bytes) {
   return layout::ceildiv(bytes, RTORCH_ALIGNMENT) * RTORCH_ALIGNMENT;
 }
@@ -85,6 +127,7 @@ Value WindowTables::coordinateAddress(gemm::Emitter &e, size_t dim, Value pixel)
 
 void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
                                    Value scratch) {
+  first_ = first;
   coordinates_ = scratch;
   tables_ = e.address(e.b.getI8Type(), scratch, lower(e, coordinateBytes()));
   Dims dims = windows_.pixelDims();
@@ -126,11 +169,18 @@ void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
          [&](Value pixel) { store(lastValues, pixel); });
 }
 
-Indices WindowTables::indicesOf(gemm::Emitter &e, Value pixel) {
+Indices WindowTables::indicesOf(gemm::Emitter &e, Value pixel, Index channel) {
   Indices indices;
-  for (int64_t dim = 0; dim <= windows_.spatialDims(); ++dim)
-    indices.push_back(
-        Index{e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel))});
+  for (int64_t dim = 0; dim <= windows_.spatialDims(); ++dim) {
+    if (!flat_)
+      indices.push_back(
+          Index{e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel))});
+    else if (dim == windows_.spatialDims())
+      indices.push_back(Index{e.add(first_, pixel)});
+    else
+      indices.push_back(Index{e.constant(0)});
+  }
+  indices.insert(indices.begin() + 1, channel);
   return indices;
 }
 

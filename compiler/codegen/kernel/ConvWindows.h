@@ -47,9 +47,9 @@ struct PixelBlocking {
 /// Emits the tables of one grid tile.
 class WindowTables {
 public:
+  /// `convolution` is the op in the kernel that the windows are of.
   WindowTables(KernelState &state, const ConvWindows &windows,
-               const PixelBlocking &blocking)
-      : state_(state), windows_(windows), blocking_(blocking) {}
+               const PixelBlocking &blocking, mlir::Operation *convolution);
 
   layout::Expr scratchBytes() const;
   /// Fills the coordinates of `count` pixels from `first` on; `scratch` has room for
@@ -61,8 +61,8 @@ public:
   void emitTable(gemm::Emitter &e, mlir::Value panel, mlir::Value pixel,
                  mlir::Value input, mlir::Value zeros);
   mlir::Value table(gemm::Emitter &e, mlir::Value panel);
-  /// The indices of a pixel of the tile: batch and spatial dims.
-  Indices indicesOf(gemm::Emitter &e, mlir::Value pixel);
+  /// The indices into the result of `channel` of a pixel of the tile.
+  Indices indicesOf(gemm::Emitter &e, mlir::Value pixel, Index channel);
 
 private:
   mlir::Value lower(gemm::Emitter &e, const layout::Expr &expr) {
@@ -74,7 +74,10 @@ private:
   KernelState &state_;
   const ConvWindows &windows_;
   const PixelBlocking &blocking_;
-  mlir::Value coordinates_, tables_;
+  /// The kernel stores to, and reads beside the convolution, tensors in which pixels
+  /// follow each other at one distance: the number of a pixel is its index.
+  bool flat_;
+  mlir::Value first_, coordinates_, tables_;
 };
 
 } // namespace rtorch::codegen

@@ -43,7 +43,7 @@ public:
   void emitTile(OpBuilder &builder, Value tile, Value scratch);
 
 private:
-  WindowTables tables() { return WindowTables(state_, windows_, pixels_); }
+  WindowTables tables() { return WindowTables(state_, windows_, pixels_, op_); }
   int64_t elementBytes() const { return type_.getIntOrFloatBitWidth() / 8; }
   Expr sumBytes() const { return width_ * pixels_.lanes() * elementBytes(); }
   Expr zeroBytes() const {
@@ -116,8 +116,7 @@ void DepthwiseKernel::emitVector(gemm::Emitter &e, WindowTables &tables, Value p
   Value pixel = e.mul(panel, pixels_.lanes());
   Value count = e.min(e.constant(pixels_.lanes()), e.sub(count_, pixel));
   e.loop(count, [&](Value i) {
-    Indices at = tables.indicesOf(e, e.add(pixel, i));
-    at.insert(at.begin() + 1, Index{channel, 1, {}});
+    Indices at = tables.indicesOf(e, e.add(pixel, i), Index{channel, 1, {}});
     Value sums = e.load(vector, e.address(type_, sums_, e.mul(i, width_)), Value());
     Evaluator values(state_, e.b, e.loc, width_, mask);
     values.bind(op_.getResult(), [&](Evaluator &inner, ArrayRef<Index> indices) {
