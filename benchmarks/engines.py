@@ -50,9 +50,13 @@ class Rtorch:
 
     name = "rtorch"
 
+    def export(self, case: models.Case) -> torch.export.ExportedProgram:
+        return case.export(case.load())
+
     def __init__(self, case: models.Case, folder: Path):
-        archive, self._path = folder / "model.pt2", folder / "model.rtm"
-        torch.export.save(case.export(case.load()), archive)
+        archive = folder / f"{self.name}.pt2"
+        self._path = archive.with_suffix(".rtm")
+        torch.export.save(self.export(case), archive)
         self.compile_s = seconds(
             lambda: harness.succeed("rtorch-compile", archive, "-o", self._path)
         )
@@ -64,6 +68,15 @@ class Rtorch:
 
     def call(self, threads: int) -> Call:
         return self._instance.prepare(self._inputs, threads=threads)
+
+
+class RtorchStatic(Rtorch):
+    """Our module of the graph exported for the measured sizes alone."""
+
+    name = "rtorch-static"
+
+    def export(self, case: models.Case) -> torch.export.ExportedProgram:
+        return torch.export.export(case.load(), case.inputs())
 
 
 class Inductor:
@@ -128,7 +141,7 @@ def available(name: str) -> bool:
     return all(importlib.util.find_spec(package) for package in needs)
 
 
-ENGINES = {engine.name: engine for engine in (Eager, Rtorch, Inductor, OnnxRuntime)}
+ENGINES = {engine.name: engine for engine in (Eager, Rtorch, RtorchStatic, Inductor, OnnxRuntime)}
 
 
 def _inductor_cold(case: models.Case) -> float:
