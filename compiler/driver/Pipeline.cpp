@@ -28,6 +28,7 @@ void buildSchedulePipeline(OpPassManager &pm, const codegen::Target &target) {
   pack.panelVectors = tile.vectors;
   pack.kMultiple = gemm::depthGroup;
   pm.addPass(schedule::createPackWeights(pack));
+  pm.addPass(schedule::createLowerLoops());
   pm.addPass(schedule::createPrepareResults());
   // Views of one tensor that packing left twice are one operand of a kernel.
   pm.addNestedPass<func::FuncOp>(rt::createCse());

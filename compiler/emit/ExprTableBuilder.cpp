@@ -29,7 +29,13 @@ ExprId ExprTableBuilder::constant(int64_t value) {
   return node(ExprOp::Constant, value);
 }
 
+uint32_t ExprTableBuilder::declareLoop(const std::string &symbol) {
+  return loops_[symbol] = manifest_.loops++;
+}
+
 ExprId ExprTableBuilder::symbol(const std::string &name) {
+  if (auto loop = loops_.find(name); loop != loops_.end())
+    return node(ExprOp::Round, loop->second);
   auto it = std::ranges::find(manifest_.symbols, name, &format::Symbol::name);
   return node(ExprOp::Symbol, it - manifest_.symbols.begin());
 }

@@ -17,6 +17,8 @@ public:
   /// The entry of `expr`, whose symbols are all in `manifest.symbols`.
   format::ExprId add(const layout::Expr &expr);
   std::vector<format::ExprId> add(const std::vector<layout::Expr> &exprs);
+  /// The number of a new loop, whose round `symbol` names from now on.
+  uint32_t declareLoop(const std::string &symbol);
 
   // What layout::lower asks for.
   format::ExprId constant(int64_t value);
@@ -32,6 +34,7 @@ private:
   format::ExprId node(format::ExprOp op, int64_t a, int64_t b = 0);
 
   format::Manifest &manifest_;
+  std::map<std::string, uint32_t> loops_;
   std::map<std::tuple<format::ExprOp, int64_t, int64_t>, format::ExprId> known_;
 };
 

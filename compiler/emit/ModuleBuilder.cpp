@@ -81,7 +81,11 @@ private:
                                                    rt::ReturnOp returned);
   void addChecks();
   void addSchedule();
+  void addSteps(Block &block);
   void addLaunch(rt::LaunchOp launch);
+  void addLoop(rt::LoopOp loop);
+  void addBranch(rt::IfOp branch);
+  void addArenaStorage(Value value, Attribute slot);
   format::TensorSpec spec(TensorType type);
   uint32_t addStorage(format::StorageKind kind, uint32_t index);
   /// The storage that a root's elements live in.
@@ -142,12 +146,15 @@ static std::set<std::string> usedSymbols(FunctionOpInterface function) {
 }
 
 llvm::Error Builder::addSymbols() {
-  std::set<std::string> used = usedSymbols(function_);
+  std::set<std::string> used = usedSymbols(function_), rounds;
+  function_.walk([&](rt::LoopOp loop) { rounds.insert(loop.getRound().str()); });
   auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
   auto symbols = function_->getAttrOfType<ArrayAttr>(rt::kSymbolsAttr);
   for (auto symbol : symbols.getAsRange<rt::SymbolAttr>()) {
     format::Symbol entry;
     entry.name = symbol.getName().str();
+    if (rounds.contains(entry.name))
+      continue;
     entry.min = symbol.getMin();
     entry.max = symbol.getMax();
     bool found = false;
@@ -366,20 +373,24 @@ format::Operand Builder::operandOf(Value value) {
 // The schedule
 //===----------------------------------------------------------------------===//
 
+/// A place in the arena, unless the value lives in a result's memory.
+void Builder::addArenaStorage(Value value, Attribute slot) {
+  auto place = dyn_cast_or_null<rt::ExprAttr>(slot);
+  if (!place || storageIds_.contains(value))
+    return;
+  uint32_t id = addStorage(format::StorageKind::Arena, 0);
+  TensorType type = tensorType(value);
+  Expr bytes = 1;
+  for (auto [size, stride] : llvm::zip_equal(type.getSizes(), type.getStrides()))
+    bytes += layout::max(size - 1, 0) * stride;
+  built_.manifest.storages[id].offset = exprs_.add(place.getValue());
+  built_.manifest.storages[id].bytes = exprs_.add(bytes * type.getElementBytes());
+  storageIds_[value] = id;
+}
+
 void Builder::addLaunch(rt::LaunchOp op) {
-  for (auto [result, slot] : llvm::zip_equal(op.getResults(), op.getSlotsAttr())) {
-    auto place = dyn_cast<rt::ExprAttr>(slot);
-    if (!place || storageIds_.contains(result))
-      continue;
-    uint32_t id = addStorage(format::StorageKind::Arena, 0);
-    TensorType type = tensorType(result);
-    Expr bytes = 1;
-    for (auto [size, stride] : llvm::zip_equal(type.getSizes(), type.getStrides()))
-      bytes += layout::max(size - 1, 0) * stride;
-    built_.manifest.storages[id].offset = exprs_.add(place.getValue());
-    built_.manifest.storages[id].bytes = exprs_.add(bytes * type.getElementBytes());
-    storageIds_[result] = id;
-  }
+  for (auto [result, slot] : llvm::zip_equal(op.getResults(), op.getSlotsAttr()))
+    addArenaStorage(result, slot);
   format::Launch launch;
   auto kernel = llvm::find_if(
       kernels_, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
@@ -409,14 +420,56 @@ void Builder::addLaunch(rt::LaunchOp op) {
     NodeLocation location = describe(loc);
     launch.errors.push_back({site.message, location.node, location.source});
   }
+  built_.manifest.steps.push_back(
+      {format::Step::Kind::Launch, static_cast<uint32_t>(built_.manifest.schedule.size()),
+       0, 0, 0, {}});
   built_.manifest.schedule.push_back(std::move(launch));
+}
+
+void Builder::addLoop(rt::LoopOp op) {
+  std::vector<format::Step> &steps = built_.manifest.steps;
+  size_t position = steps.size();
+  format::Step step;
+  step.kind = format::Step::Kind::Loop;
+  step.index = exprs_.declareLoop(op.getRound().str());
+  step.trips = exprs_.add(op.getTrips().getValue());
+  if (op.getCondition())
+    step.condition.push_back(operandOf(op.getCondition()));
+  steps.push_back(std::move(step));
+  addSteps(op.getBlock());
+  steps[position].body = steps.size() - position - 1;
+}
+
+void Builder::addBranch(rt::IfOp op) {
+  std::vector<format::Step> &steps = built_.manifest.steps;
+  size_t position = steps.size();
+  format::Step step;
+  step.kind = format::Step::Kind::Branch;
+  step.condition.push_back(operandOf(op.getCondition()));
+  steps.push_back(std::move(step));
+  addSteps(op.getThen().front());
+  steps[position].body = steps.size() - position - 1;
+  addSteps(op.getOtherwise().front());
+  steps[position].otherwise = steps.size() - position - 1 - steps[position].body;
+}
+
+void Builder::addSteps(Block &block) {
+  for (Operation &op : block) {
+    if (auto launch = dyn_cast<rt::LaunchOp>(op))
+      addLaunch(launch);
+    else if (auto buffer = dyn_cast<rt::BufferOp>(op))
+      addArenaStorage(buffer.getResult(), buffer.getSlotAttr());
+    else if (auto loop = dyn_cast<rt::LoopOp>(op))
+      addLoop(loop);
+    else if (auto branch = dyn_cast<rt::IfOp>(op))
+      addBranch(branch);
+  }
 }
 
 void Builder::addSchedule() {
   for (const CompiledKernel &kernel : kernels_)
     built_.manifest.kernels.push_back({kernel.name, kernel.symbol});
-  for (auto launch : function_.front().getOps<rt::LaunchOp>())
-    addLaunch(launch);
+  addSteps(function_.front());
   Expr arena;
   if (auto attr = function_->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
     arena = attr.getValue();

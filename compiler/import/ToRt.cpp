@@ -38,7 +38,9 @@ private:
   LogicalResult translate(const Graph &graph, Values &values);
   LogicalResult translate(const Graph &graph, const Node &node, Values &values,
                           const std::vector<bool> &used);
+  FailureOr<Values> translateBody(const Graph &body, ArrayRef<mlir::Value> operands);
   LogicalResult inlineBody(const Graph &graph, const Node &node, Values &values);
+  LogicalResult translateLoop(const Graph &graph, const Node &node, Values &values);
   FailureOr<Values> callRule(Call &call, Values &values);
   LogicalResult bindResults(const Graph &graph, const Node &node, const Values &results,
                             Values &values);
@@ -48,6 +50,7 @@ private:
   LogicalResult addMutations();
   LogicalResult addResults();
   void markMutated();
+  LogicalResult checkRounds();
   void addGuardsAttr();
   DictionaryAttr entry(StringRef kind, StringRef name, Attribute value);
   FailureOr<Attribute> constantAttr(const Argument &argument);
@@ -93,7 +96,6 @@ void ProgramTranslator::addFunction(ModuleOp module) {
   builder_.setInsertionPointToEnd(module.getBody());
   function_ = func::FuncOp::create(builder_, module.getLoc(), "forward",
                                    builder_.getFunctionType(types, {}));
-  function_->setAttr(rt::kSymbolsAttr, symbolsAttr(&context_, program_));
   Block *block = builder_.createBlock(&function_.getBody(), {}, types, locations);
   for (auto [id, argument] : llvm::zip(ids, block->getArguments()))
     values_[id] = argument;
@@ -176,25 +178,50 @@ void ProgramTranslator::noteGuards(const Node &node) {
   guardSources_.resize(guards_.recorded().size(), source);
 }
 
-/// A wrapper's body with the node's operands in the place of its inputs.
-LogicalResult ProgramTranslator::inlineBody(const Graph &graph, const Node &node,
-                                            Values &values) {
-  auto [body, operands] = bodyOf(node);
-  Values inner(body->values.size());
-  for (size_t i = 0; i < body->inputs.size() && i < operands.size(); ++i) {
-    auto *from = std::get_if<TensorRef>(&operands[i].value);
-    auto *to = std::get_if<TensorRef>(&body->inputs[i]);
-    if (from && to)
-      inner[to->id] = values[from->id];
-  }
-  if (failed(translate(*body, inner)))
+/// A body's tensors for these operands in the place of its inputs.
+FailureOr<Values> ProgramTranslator::translateBody(const Graph &body,
+                                                   ArrayRef<mlir::Value> operands) {
+  Values inner(body.values.size());
+  for (auto [input, operand] : llvm::zip(body.inputs, operands))
+    if (auto *ref = std::get_if<TensorRef>(&input))
+      inner[ref->id] = operand;
+  if (failed(translate(body, inner)))
     return failure();
   Values results;
-  for (const Argument &output : body->outputs)
+  for (const Argument &output : body.outputs)
     for (ValueId id : translate::referencesOf(output))
-      if (body->value(id).tensor())
+      if (body.value(id).tensor())
         results.push_back(inner[id]);
-  return bindResults(graph, node, results, values);
+  return results;
+}
+
+/// A wrapper's body, once, as it is.
+LogicalResult ProgramTranslator::inlineBody(const Graph &graph, const Node &node,
+                                            Values &values) {
+  auto [body, arguments] = bodyOf(node);
+  Values operands;
+  for (const NamedArgument &argument : arguments) {
+    auto *ref = std::get_if<TensorRef>(&argument.value);
+    operands.push_back(ref ? values[ref->id] : mlir::Value());
+  }
+  FailureOr<Values> results = translateBody(*body, operands);
+  if (failed(results))
+    return failure();
+  return bindResults(graph, node, *results, values);
+}
+
+LogicalResult ProgramTranslator::translateLoop(const Graph &graph, const Node &node,
+                                               Values &values) {
+  Emitter emitter(builder_, guards_, locationOf(&context_, node), node.describe());
+  FailureOr<Values> results = translateLoopOrBranch(
+      emitter, graph, node, [&](ValueId id) { return values[id]; },
+      [&](const Graph &body, ArrayRef<mlir::Value> operands) {
+        return translateBody(body, operands);
+      });
+  noteGuards(node);
+  if (failed(results))
+    return failure();
+  return bindResults(graph, node, *results, values);
 }
 
 /// The node's results by its rule. In place, the functional result is written to the
@@ -251,6 +278,8 @@ LogicalResult ProgramTranslator::translate(const Graph &graph, const Node &node,
                                            const std::vector<bool> &used) {
   if (isInlinedWrapper(node))
     return inlineBody(graph, node, values);
+  if (isLoopOrBranch(node))
+    return translateLoop(graph, node, values);
   // Size arithmetic: its values are expressions already.
   if (!translate::findRule(node.op).rule)
     return success();
@@ -381,6 +410,19 @@ StringRef relationName(layout::Relation relation) {
   return "eq";
 }
 
+/// What depends on the round of a loop cannot be checked when the module is called.
+LogicalResult ProgramTranslator::checkRounds() {
+  for (const layout::Guard &guard : guards_.recorded())
+    for (const layout::Expr &side : {guard.lhs, guard.rhs})
+      for (const std::string &symbol : side.symbols())
+        if (!program_.ranges.contains(symbol))
+          return emitError(function_.getLoc())
+                 << guard.reason << " depends on the round of a loop: whether "
+                 << guard.lhs.str() << " " << relationName(guard.relation) << " "
+                 << guard.rhs.str() << " is not known before it runs";
+  return success();
+}
+
 void ProgramTranslator::addGuardsAttr() {
   SmallVector<Attribute> attrs;
   auto add = [&](const layout::Guard &guard, const std::string &source) {
@@ -411,6 +453,9 @@ FailureOr<OwningOpRef<ModuleOp>> ProgramTranslator::run() {
       failed(addResults()))
     return failure();
   markMutated();
+  function_->setAttr(rt::kSymbolsAttr, symbolsAttr(&context_, program_, guards_));
+  if (failed(checkRounds()))
+    return failure();
   addGuardsAttr();
   if (failed(verify(*module)))
     return failure();

@@ -186,7 +186,8 @@ std::vector<layout::Guard> declareSymbols(const Program &program,
   return exported;
 }
 
-ArrayAttr symbolsAttr(MLIRContext *context, const Program &program) {
+ArrayAttr symbolsAttr(MLIRContext *context, const Program &program,
+                      const layout::Guards &guards) {
   SmallVector<Attribute> symbols;
   for (const auto &[symbol, range] : program.ranges) {
     // Without an example, the smallest size that is not special.
@@ -195,6 +196,9 @@ ArrayAttr symbolsAttr(MLIRContext *context, const Program &program) {
                                                      std::max(range.min, range.max)));
     symbols.push_back(rt::SymbolAttr::get(context, symbol, range.min, range.max, hint));
   }
+  for (const auto &[symbol, range] : guards.ranges())
+    if (!program.ranges.contains(symbol))
+      symbols.push_back(rt::SymbolAttr::get(context, symbol, range.min, range.max, 0));
   return ArrayAttr::get(context, symbols);
 }
 

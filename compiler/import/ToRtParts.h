@@ -18,6 +18,21 @@ bool isInlinedWrapper(const Node &node);
 /// none.
 std::pair<const Graph *, llvm::ArrayRef<NamedArgument>> bodyOf(const Node &node);
 
+/// Whether a node is a cond, while_loop, scan or map.
+bool isLoopOrBranch(const Node &node);
+/// The bodies of such a node.
+llvm::SmallVector<const Graph *> bodiesOf(const Node &node);
+/// Why such a node cannot be translated, whatever its bodies; empty if it can.
+std::string refuseLoopOrBranch(const Node &node);
+
+/// What a body gives for these operands (null ones for numbers).
+using TranslateBody = std::function<mlir::FailureOr<std::vector<mlir::Value>>(
+    const Graph &body, llvm::ArrayRef<mlir::Value> operands)>;
+/// The results of such a node.
+mlir::FailureOr<std::vector<mlir::Value>>
+translateLoopOrBranch(translate::Emitter &e, const Graph &graph, const Node &node,
+                      const translate::Call::Lookup &lookup, const TranslateBody &body);
+
 /// Reports everything in the program that cannot be translated as one error.
 mlir::LogicalResult checkSupport(mlir::MLIRContext &context, const Program &program);
 
@@ -25,7 +40,9 @@ mlir::LogicalResult checkSupport(mlir::MLIRContext &context, const Program &prog
 /// those relations that the ranges alone do not prove.
 std::vector<layout::Guard> declareSymbols(const Program &program,
                                           layout::Guards &guards);
-mlir::ArrayAttr symbolsAttr(mlir::MLIRContext *context, const Program &program);
+/// The program's symbols, and those that loops count their rounds by.
+mlir::ArrayAttr symbolsAttr(mlir::MLIRContext *context, const Program &program,
+                            const layout::Guards &guards);
 
 /// Reports an error if an argument that names dims names one that the operand lacks.
 mlir::LogicalResult checkDims(translate::Call &call);

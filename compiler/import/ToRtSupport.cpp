@@ -132,6 +132,13 @@ void SupportCheck::check(const Graph &graph, const Node &node) {
       checkValue(graph.value(id), whereIs(node));
   if (isSizeArithmetic(node.op))
     return;
+  if (isLoopOrBranch(node)) {
+    if (std::string reason = refuseLoopOrBranch(node); !reason.empty())
+      add(node.op + " (" + reason + ")", whereIs(node), true);
+    for (const Graph *body : bodiesOf(node))
+      check(*body);
+    return checkArguments(graph, node);
+  }
   translate::Match match = translate::findRule(node.op);
   if (!match.rule) {
     add(node.op, whereIs(node), true);

@@ -46,11 +46,16 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
   }
 
   void form(Block &block) {
+    for (Operation &op : block)
+      if (isa<rt::LoopOp, rt::IfOp>(op))
+        for (Region &region : op.getRegions())
+          form(region.front());
     for (const FusionGroup &group : formGroups(block))
       replaceByLaunch(group);
     // What only fused ops used is gone now.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-      if (isFree(&op) && op.use_empty() && !isa<rt::ReturnOp>(op))
+      if (isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp>(op) &&
+          op.use_empty())
         op.erase();
   }
 
@@ -62,13 +67,11 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
     OpBuilder builder(root);
     Location loc = FusedLoc::get(builder.getContext(), outlined.locations);
     SmallVector<Type> results;
-    SmallVector<Value> targets;
-    if (auto write = dyn_cast<rt::WriteOp>(root))
-      targets.push_back(write.getTarget());
-    else
+    if (outlined.targets.empty())
       results.push_back(root->getResult(0).getType());
     auto launch = rt::LaunchOp::create(
-        builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs, targets,
+        builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs,
+        outlined.targets,
         builder.getArrayAttr(outlined.values), ArrayAttr());
     if (!results.empty())
       root->getResult(0).replaceAllUsesWith(launch.getResult(0));

@@ -13,7 +13,7 @@ namespace rtorch::schedule {
 
 bool isFree(Operation *op) {
   return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp,
-             rt::ReturnOp>(op);
+             rt::BufferOp, rt::LoopOp, rt::IfOp, rt::NextOp, rt::ReturnOp>(op);
 }
 
 namespace {
@@ -95,12 +95,14 @@ struct Uses {
   SmallVector<Operation *> views; // views in between
   bool escapes = false;           // it is a result of the program
 
-  explicit Uses(Value value) { collect(value); }
+  explicit Uses(Value value) : block(value.getParentBlock()) { collect(value); }
 
 private:
   void collect(Value value) {
     for (Operation *user : value.getUsers()) {
-      if (isa<rt::ReturnOp, rt::PackOp>(user))
+      // Bodies of loops and branches have kernels of their own.
+      if (isa<rt::ReturnOp, rt::PackOp, rt::LoopOp, rt::IfOp>(user) ||
+          user->getBlock() != block)
         escapes = true;
       else if (isa<rt::ViewOpInterface>(user)) {
         views.push_back(user);
@@ -112,7 +114,16 @@ private:
         ops.push_back(user);
     }
   }
+
+  Block *block;
 };
+
+/// Writes memory that a loop or branch hands on. What reads the same buffer reads
+/// another part of it: no order between the two is needed.
+bool writesBuffer(Operation *op) {
+  auto write = dyn_cast<rt::WriteOp>(op);
+  return write && viewRoot(write.getTarget()).getDefiningOp<rt::BufferOp>();
+}
 
 bool isSeenThroughWindows(const Uses &uses) {
   return llvm::any_of(uses.views,
@@ -131,6 +142,7 @@ public:
 
 private:
   size_t newGroup(Operation *op);
+  bool joinWrites(Operation *op);
   void tryMerge(Operation *producer);
   bool canMerge(Operation *producer, const Uses &uses, const FusionGroup &group) const;
   bool canMergeMap(Operation *producer, const Uses &uses,
@@ -143,6 +155,7 @@ private:
   bool readsMutated(Operation *op) const;
 
   std::vector<FusionGroup> groups_;
+  size_t firstJoinable_ = 0; // groups from here on stand behind no loop or branch
   llvm::DenseMap<Operation *, size_t> groupOf_;
   llvm::DenseMap<Operation *, size_t> order_;
   llvm::DenseSet<Value> mutated_; // roots that the program writes to
@@ -153,12 +166,34 @@ Grouping::Grouping(Block &block) {
   for (Operation &op : block) {
     order_[&op] = order_.size();
     if (auto write = dyn_cast<rt::WriteOp>(op))
-      mutated_.insert(viewRoot(write.getTarget()));
-    if (!isFree(&op))
+      if (!writesBuffer(write))
+        mutated_.insert(viewRoot(write.getTarget()));
+    if (!isFree(&op) || op.getNumRegions())
       ops.push_back(&op);
   }
-  for (Operation *op : llvm::reverse(ops))
-    tryMerge(op);
+  for (Operation *op : llvm::reverse(ops)) {
+    if (op->getNumRegions())
+      firstJoinable_ = groups_.size();
+    else
+      tryMerge(op);
+  }
+}
+
+/// Joins a write of a buffer to a group of such writes of equal sizes, between the same
+/// loops and branches.
+bool Grouping::joinWrites(Operation *op) {
+  if (!writesBuffer(op))
+    return false;
+  for (size_t i = firstJoinable_; i < groups_.size(); ++i) {
+    FusionGroup &group = groups_[i];
+    if (!llvm::all_of(group.ops, writesBuffer) ||
+        group.domain != tensorType(op->getOperand(0)).getSizes())
+      continue;
+    group.ops.push_back(op);
+    groupOf_[op] = i;
+    return true;
+  }
+  return false;
 }
 
 size_t Grouping::newGroup(Operation *op) {
@@ -188,6 +223,8 @@ bool Grouping::readsMutated(Operation *op) const {
 }
 
 void Grouping::tryMerge(Operation *producer) {
+  if (joinWrites(producer))
+    return;
   if (producer->getNumResults() == 1) {
     Uses uses(producer->getResult(0));
     if (!uses.escapes && !uses.ops.empty()) {

@@ -7,13 +7,15 @@
 
 namespace rtorch::schedule {
 
-/// Ops that run as one kernel. The last op's result is the only value that others see.
+/// Ops that run as one kernel. The last op's result is the only value that others see;
+/// or the group stores values: to memory that outlives the run, or that a loop or
+/// branch hands on, where several writes may share a group.
 struct FusionGroup {
   enum class Kind {
     Map,         // each element on its own
     Row,         // reductions over `reduced` dims of `domain`
     Contraction, // one contraction or attention, with pointwise ops on its result
-    Write,       // stores into memory that outlives the run; otherwise like Map
+    Write,       // stores into memory that is there already; otherwise like Map
   };
   Kind kind = Kind::Map;
   llvm::SmallVector<mlir::Operation *> ops; // in the order of the block
@@ -28,7 +30,8 @@ struct FusionGroup {
 /// Groups the ops of a value-form block, in the order in which they can run.
 std::vector<FusionGroup> formGroups(mlir::Block &block);
 
-/// Ops that no kernel is made for: views, parameters, constants, packed weights.
+/// Ops that no kernel is made for: views, parameters, constants, packed weights,
+/// buffers, and what runs other ops.
 bool isFree(mlir::Operation *op);
 
 } // namespace rtorch::schedule

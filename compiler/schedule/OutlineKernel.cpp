@@ -60,6 +60,7 @@ public:
 
 private:
   Value localValue(Value value);
+  Value storedAs(Value local, Value memory);
   bool isInside(Value value) const;
   Location nextLocation(Location original);
 
@@ -104,6 +105,12 @@ Value Outliner::localValue(Value value) {
   return mapping_.lookup(value);
 }
 
+/// The value in the layout of `memory`, which it is stored to.
+Value Outliner::storedAs(Value local, Value memory) {
+  return rt::CloneOp::create(builder_, nextLocation(group_.root()->getLoc()),
+                             symbols_.argumentType(tensorType(memory)), local);
+}
+
 OutlinedKernel Outliner::run() {
   OperationState state(UnknownLoc::get(context_), rt::KernelOp::getOperationName());
   state.addRegion()->emplaceBlock();
@@ -111,14 +118,16 @@ OutlinedKernel Outliner::run() {
   state.addAttribute("symbols", builder_.getArrayAttr({}));
   result_.kernel = cast<rt::KernelOp>(Operation::create(state));
   builder_.setInsertionPointToStart(&result_.kernel.getBlock());
-  auto write = dyn_cast<rt::WriteOp>(group_.root());
-  Value root = write ? Value(write.getValue()) : Value(group_.root()->getResult(0));
-  Value yielded = localValue(root);
-  if (write || !yielded.getDefiningOp() || tensorType(yielded).getOffset() != Expr(0)) {
-    // The memory's own layout, which the value is stored with.
-    Value like = write ? Value(write.getTarget()) : root;
-    yielded = rt::CloneOp::create(builder_, nextLocation(group_.root()->getLoc()),
-                                  symbols_.argumentType(tensorType(like)), yielded);
+  SmallVector<Value> yielded;
+  for (Operation *op : group_.ops)
+    if (auto write = dyn_cast<rt::WriteOp>(op)) {
+      result_.targets.push_back(write.getTarget());
+      yielded.push_back(storedAs(localValue(write.getValue()), write.getTarget()));
+    }
+  if (yielded.empty()) {
+    Value root = group_.root()->getResult(0), local = localValue(root);
+    bool asItIs = local.getDefiningOp() && tensorType(local).getOffset() == Expr(0);
+    yielded.push_back(asItIs ? local : storedAs(local, root));
   }
   rt::YieldOp::create(builder_, UnknownLoc::get(context_), yielded);
   layout::Guards guards = rt::guardsAround(group_.root());

@@ -53,6 +53,16 @@ def PackConvolutions : Pass<"rt-pack-convolutions", "::mlir::ModuleOp"> {
   let dependentDialects = ["::rtorch::rt::RtDialect"];
 }
 
+def LowerLoops : Pass<"rt-lower-loops", "::mlir::ModuleOp"> {
+  let summary = "memory for the values that loops and branches hand on";
+  let description = [{
+    Loops and branches get no operands and results: each carried value gets a buffer
+    with two places, of which a round reads the one and writes the other; what rounds
+    stack and branches give is written to a buffer in its place.
+  }];
+  let dependentDialects = ["::rtorch::rt::RtDialect"];
+}
+
 def PrepareResults : Pass<"rt-prepare-results", "::mlir::ModuleOp"> {
   let summary = "give every result memory of its own, or an alias that eager has too";
   let description = [{

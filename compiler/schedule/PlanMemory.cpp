@@ -35,34 +35,35 @@ struct Slot {
 
 class Planner {
 public:
-  Planner(Block &block, layout::Guards guards)
-      : block_(block), guards_(std::move(guards)) {}
+  explicit Planner(layout::Guards guards) : guards_(std::move(guards)) {}
 
-  /// Places every launch's results; gives the arena's size.
-  Expr run();
+  /// Places the results of every launch, and every buffer, of the function; gives the
+  /// arena's size.
+  Expr run(Block &block);
 
 private:
-  void findLifetimes();
+  using Lifetimes = llvm::DenseMap<Value, Operation *>;
+  Lifetimes findLifetimes(Block &block) const;
+  void plan(Block &block);
   size_t place(TensorType type);
+  void setSlots(Block &block);
 
-  Block &block_;
   layout::Guards guards_;
-  llvm::DenseMap<Value, size_t> lastUse_; // position of a root's last use
-  llvm::DenseSet<Value> results_;         // roots that live in a result's memory
+  llvm::DenseSet<Value> results_; // roots that live in a result's memory
+  llvm::DenseMap<Value, size_t> slotOf_;
   std::vector<Slot> slots_;
 };
 
-void Planner::findLifetimes() {
-  size_t position = 0;
-  for (Operation &op : block_) {
-    for (Value operand : op.getOperands()) {
-      Value root = viewRoot(operand);
-      lastUse_[root] = position;
-      if (isa<rt::ReturnOp>(op))
-        results_.insert(root);
-    }
-    ++position;
-  }
+/// The op of `block` that uses, or holds what uses, a root of the block last.
+Planner::Lifetimes Planner::findLifetimes(Block &block) const {
+  Lifetimes last;
+  for (Operation &op : block)
+    op.walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        if (Value root = viewRoot(operand); root.getParentBlock() == &block)
+          last[root] = &op;
+    });
+  return last;
 }
 
 /// A free slot that the tensor provably fits in, else the largest free one, grown; a
@@ -91,48 +92,83 @@ size_t Planner::place(TensorType type) {
   return *any;
 }
 
-Expr Planner::run() {
-  findLifetimes();
-  llvm::DenseMap<Value, size_t> slotOf;
-  size_t position = 0;
-  for (Operation &op : block_) {
-    if (auto launch = dyn_cast<rt::LaunchOp>(op))
-      for (Value result : launch.getResults())
-        if (!results_.contains(result))
-          slotOf[result] = place(tensorType(result));
+/// The values of a block that may get a place: results of launches, buffers.
+SmallVector<Value> placedBy(Operation &op) {
+  if (isa<rt::LaunchOp, rt::BufferOp>(op))
+    return SmallVector<Value>(op.getResults());
+  return {};
+}
+
+/// Places the values of a block and of the blocks inside it. What is in use around a
+/// loop or branch stays so during the whole of it.
+void Planner::plan(Block &block) {
+  Lifetimes last = findLifetimes(block);
+  SmallVector<Value> live;
+  for (Operation &op : block) {
+    for (Value value : placedBy(op))
+      if (!results_.contains(value)) {
+        slotOf_[value] = place(tensorType(value));
+        live.push_back(value);
+      }
+    for (Region &region : op.getRegions())
+      for (Block &inner : region)
+        plan(inner);
     // Results are placed before operands are freed: a kernel may not overwrite what it
     // still reads.
-    for (auto [value, slot] : slotOf) {
-      auto last = lastUse_.find(value);
-      bool dies = last == lastUse_.end() ? value.getDefiningOp() == &op
-                                         : last->second == position;
-      if (dies)
-        slots_[slot].free = true;
-    }
-    ++position;
+    llvm::erase_if(live, [&](Value value) {
+      auto use = last.find(value);
+      Operation *end = use == last.end() ? value.getDefiningOp() : use->second;
+      if (end != &op)
+        return false;
+      slots_[slotOf_.lookup(value)].free = true;
+      return true;
+    });
   }
+}
+
+void Planner::setSlots(Block &block) {
   SmallVector<Expr> starts{Expr(0)};
   for (const Slot &slot : slots_)
     starts.push_back(starts.back() + slot.bytes);
-  Builder builder(block_.getParentOp()->getContext());
-  for (auto launch : block_.getOps<rt::LaunchOp>()) {
+  Builder builder(block.getParentOp()->getContext());
+  auto startOf = [&](Value value) {
+    auto slot = slotOf_.find(value);
+    return slot == slotOf_.end()
+               ? rt::ExprAttr()
+               : rt::ExprAttr::get(builder.getContext(), starts[slot->second]);
+  };
+  block.walk([&](Operation *op) {
+    if (auto buffer = dyn_cast<rt::BufferOp>(op))
+      buffer.setSlotAttr(startOf(buffer.getResult()));
+    auto launch = dyn_cast<rt::LaunchOp>(op);
+    if (!launch)
+      return;
     SmallVector<Attribute> places;
     for (Value result : launch.getResults()) {
-      auto slot = slotOf.find(result);
-      places.push_back(slot == slotOf.end()
-                           ? Attribute(builder.getUnitAttr())
-                           : ExprAttr::get(builder.getContext(), starts[slot->second]));
+      ExprAttr start = startOf(result);
+      places.push_back(start ? Attribute(start) : Attribute(builder.getUnitAttr()));
     }
     launch.setSlotsAttr(builder.getArrayAttr(places));
-  }
-  return starts.back();
+  });
+}
+
+Expr Planner::run(Block &block) {
+  for (Value operand : block.getTerminator()->getOperands())
+    results_.insert(viewRoot(operand));
+  plan(block);
+  setSlots(block);
+  Expr bytes;
+  for (const Slot &slot : slots_)
+    bytes += slot.bytes;
+  return bytes;
 }
 
 struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<FunctionOpInterface>()) {
-      Planner planner(function.getFunctionBody().front(), rt::guardsOf(function));
-      function->setAttr(kArenaAttr, ExprAttr::get(&getContext(), planner.run()));
+      Planner planner(rt::guardsOf(function));
+      Expr bytes = planner.run(function.getFunctionBody().front());
+      function->setAttr(kArenaAttr, ExprAttr::get(&getContext(), bytes));
     }
   }
 };

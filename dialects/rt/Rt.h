@@ -24,6 +24,7 @@ inline llvm::hash_code hash_value(const Expr &expr) { return expr.hash(); }
 } // namespace rtorch::layout
 
 namespace rtorch::rt {
+class NextOp;
 class YieldOp;
 } // namespace rtorch::rt
 

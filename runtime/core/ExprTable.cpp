@@ -45,6 +45,7 @@ std::optional<int64_t> apply(ExprOp op, int64_t a, int64_t b) {
     return std::max(a, b);
   case ExprOp::Constant:
   case ExprOp::Symbol:
+  case ExprOp::Round:
     break;
   }
   return std::nullopt;
@@ -83,6 +84,9 @@ struct Printer {
     case ExprOp::Symbol:
       out += manifest.symbols[size_t(node.a)].name;
       return;
+    case ExprOp::Round:
+      out += text("round", node.a);
+      return;
     case ExprOp::Add:
       return infix(node, " + ", Binding::Sum, outer, depth);
     case ExprOp::Mul:
@@ -119,26 +123,45 @@ private:
   }
 };
 
+/// Without `rounds`, all loops are in round 0.
+Status evaluateOne(const format::Manifest &manifest, ExprId id,
+                   std::span<const int64_t> symbols, std::span<const int64_t> rounds,
+                   std::span<int64_t> values) {
+  const ExprNode &node = manifest.exprs[id];
+  if (node.op == ExprOp::Constant) {
+    values[id] = node.a;
+  } else if (node.op == ExprOp::Symbol) {
+    values[id] = symbols[size_t(node.a)];
+  } else if (node.op == ExprOp::Round) {
+    values[id] = rounds.empty() ? 0 : rounds[size_t(node.a)];
+  } else {
+    const int64_t b = values[size_t(node.b)];
+    std::optional<int64_t> value = apply(node.op, values[size_t(node.a)], b);
+    if (!value)
+      return evaluationError(manifest, id, b == 0, symbols);
+    values[id] = *value;
+  }
+  return {};
+}
+
 } // namespace
 
 Status evaluate(const format::Manifest &manifest, std::span<const int64_t> symbols,
                 std::span<int64_t> values) {
-  for (size_t i = 0; i < manifest.exprs.size(); ++i) {
-    const ExprNode &node = manifest.exprs[i];
-    if (node.op == ExprOp::Constant) {
-      values[i] = node.a;
-      continue;
-    }
-    if (node.op == ExprOp::Symbol) {
-      values[i] = symbols[size_t(node.a)];
-      continue;
-    }
-    const int64_t b = values[size_t(node.b)];
-    std::optional<int64_t> value = apply(node.op, values[size_t(node.a)], b);
-    if (!value)
-      return evaluationError(manifest, ExprId(i), b == 0, symbols);
-    values[i] = *value;
-  }
+  for (size_t i = 0; i < manifest.exprs.size(); ++i)
+    if (Status status = evaluateOne(manifest, ExprId(i), symbols, {}, values);
+        !status.ok())
+      return status;
+  return {};
+}
+
+Status evaluateRound(const format::Manifest &manifest, std::span<const ExprId> ids,
+                     std::span<const int64_t> symbols, std::span<const int64_t> rounds,
+                     std::span<int64_t> values) {
+  for (ExprId id : ids)
+    if (Status status = evaluateOne(manifest, id, symbols, rounds, values);
+        !status.ok())
+      return status;
   return {};
 }
 
@@ -156,7 +179,8 @@ std::optional<int64_t> constantValue(const format::Manifest &manifest, ExprId id
     const ExprNode &node = manifest.exprs[i];
     if (node.op == ExprOp::Constant)
       values[i] = node.a;
-    else if (node.op != ExprOp::Symbol && values[size_t(node.a)] &&
+    else if (node.op != ExprOp::Symbol && node.op != ExprOp::Round &&
+             values[size_t(node.a)] &&
              values[size_t(node.b)])
       values[i] = apply(node.op, *values[size_t(node.a)], *values[size_t(node.b)]);
   }

@@ -2,7 +2,6 @@
 
 #include "runtime/core/ExprTable.h"
 #include "runtime/executor/Contract.h"
-#include "runtime/executor/FloatEnvironment.h"
 #include "runtime/executor/Relayout.h"
 #include "runtime/format/Text.h"
 
@@ -52,23 +51,6 @@ core::Error tooLarge(const Manifest &manifest, std::span<const int64_t> symbols)
                          text("there is no memory for the arena: its size does not fit "
                               "into 64 bits for ",
                               core::printSymbols(manifest, symbols)));
-}
-
-core::Error kernelError(const Manifest &manifest, const format::Launch &launch,
-                        int32_t code) {
-  if (code < 1 || size_t(code) > launch.errors.size())
-    return core::makeError(ErrorCode::RunFailed,
-                           text("kernel '", manifest.kernels[launch.kernel].name,
-                                "' of '", launch.name, "' failed with ", code));
-  const format::ErrorSite &site = launch.errors[size_t(code) - 1];
-  core::Error error = core::makeError(ErrorCode::RunFailed, site.message);
-  if (!site.node.empty())
-    error.message += text("; raised by '", site.node, "'");
-  if (!site.source.empty())
-    error.message += text(" at ", site.source);
-  error.node = site.node;
-  error.source = site.source;
-  return error;
 }
 
 Value constantLeaf(const format::ConstantValue &constant) {
@@ -158,8 +140,12 @@ Status Instance::run(const Turn &, std::span<const Value> arguments,
     status = checkOverlap(arguments, results, options);
   if (status.ok())
     status = bindMemory(plan, options, threads);
+  if (status.ok() && options.profile.call && spans_.size() < threads)
+    spans_.resize(threads);
   if (status.ok())
-    status = launchAll(plan, options, threads);
+    status = ScheduleRun(*module_, plan, threads, options.parallel, scratch_,
+                         options.profile, spans_)
+                 .run();
   if (!status.ok())
     return status;
   if (report.copies != 0)
@@ -348,34 +334,11 @@ Status Instance::bindMemory(ShapePlan &plan, const RunOptions &options,
                          ? static_cast<std::byte *>(placed_[storage.index].data)
                          : result_bases_[storage.index]);
   }
-  return {};
-}
-
-Status Instance::launchAll(ShapePlan &plan, const RunOptions &options,
-                           unsigned threads) {
-  const Manifest &manifest = module_->manifest();
-  const FloatEnvironment environment;
-  Team team(threads, options.parallel);
-  if (options.profile.call && spans_.size() < threads)
-    spans_.resize(threads);
-  for (size_t i = 0; i < manifest.schedule.size(); ++i) {
-    Job job;
-    job.kernel = module_->launches()[i].kernel;
-    job.frame = &plan.frame(i);
-    job.grid = plan.grid(i);
-    job.scratch = scratch_;
-    job.scratch_stride = size_t(plan.scratchBytes());
-    if (options.profile.call) {
-      std::ranges::fill(spans_, ThreadSpan());
-      job.spans = spans_.data();
-    }
-    const int32_t code = team.run(job);
-    for (unsigned t = 0; options.profile.call && t < threads; ++t)
-      if (spans_[t].end != 0)
-        options.profile.call(options.profile.user, manifest,
-                             {i, t, spans_[t].begin, spans_[t].end});
-    if (code != 0)
-      return kernelError(manifest, manifest.schedule[i], code);
+  for (uint32_t id : module_->callStorages()) {
+    const format::Storage &storage = manifest.storages[id];
+    plan.bindStorage(id, storage.kind == StorageKind::Argument
+                             ? static_cast<std::byte *>(placed_[storage.index].data)
+                             : result_bases_[storage.index]);
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include "runtime/core/Value.h"
 #include "runtime/executor/Module.h"
 #include "runtime/executor/Overlap.h"
+#include "runtime/executor/ScheduleRun.h"
 #include "runtime/executor/ShapePlan.h"
 #include "runtime/executor/WorkerPool.h"
 
@@ -16,21 +17,6 @@
 #include <vector>
 
 namespace rtorch::executor {
-
-/// One thread's part of one launch, told to the profile hook.
-struct LaunchSpan {
-  size_t launch = 0;   // index into the schedule
-  unsigned thread = 0; // 0 is the caller
-  int64_t begin = 0;   // steady clock, nanoseconds
-  int64_t end = 0;
-};
-
-/// Called by the thread that runs the module.
-struct ProfileHook {
-  void (*call)(void *user, const format::Manifest &manifest,
-               const LaunchSpan &span) = nullptr;
-  void *user = nullptr;
-};
 
 /// Gives memory for a result, at least `bytes`, aligned to RTORCH_ALIGNMENT; null
 /// makes the run fail.
@@ -127,7 +113,6 @@ private:
                             std::span<const core::Value> results,
                             const RunOptions &options);
   core::Status bindMemory(ShapePlan &plan, const RunOptions &options, unsigned threads);
-  core::Status launchAll(ShapePlan &plan, const RunOptions &options, unsigned threads);
   void describeResults(const ShapePlan &plan, std::span<core::Value> results) const;
 
   std::shared_ptr<const Module> module_;

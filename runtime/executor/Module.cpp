@@ -5,6 +5,8 @@
 #include "runtime/executor/CpuFeatures.h"
 #include "runtime/format/Text.h"
 
+#include <algorithm>
+
 namespace rtorch::executor {
 
 using core::ErrorCode;
@@ -41,6 +43,8 @@ Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path &
   if (Status status = module->shapeStates(); !status.ok())
     return status;
   module->flattenSchedule();
+  module->findRoundExprs();
+  module->findRoundParts();
   if (!options.describe_only)
     if (Status status = module->link(path.string()); !status.ok())
       return status;
@@ -92,7 +96,8 @@ Status Module::link(const std::string &path) {
 void Module::flattenSchedule() {
   const format::Manifest &m = manifest();
   for (const format::Launch &launch : m.schedule) {
-    launches_.push_back({nullptr, uint32_t(operand_count_), uint32_t(value_count_)});
+    launches_.push_back(
+        {nullptr, uint32_t(operand_count_), uint32_t(value_count_), {}, {}, false});
     for (const format::Operand &operand : launch.operands) {
       const format::StorageKind kind = m.storages[operand.storage].kind;
       if (kind == format::StorageKind::Argument || kind == format::StorageKind::Result)
@@ -102,6 +107,57 @@ void Module::flattenSchedule() {
     }
     value_count_ += launch.values.size();
   }
+}
+
+void Module::findRoundExprs() {
+  const format::Manifest &m = manifest();
+  depends_on_round_.resize(m.exprs.size());
+  round_exprs_.resize(m.loops);
+  std::vector<bool> depends(m.exprs.size());
+  for (uint32_t loop = 0; loop < m.loops; ++loop)
+    for (size_t i = 0; i < m.exprs.size(); ++i) {
+      const format::ExprNode &node = m.exprs[i];
+      const bool leaf = node.op == format::ExprOp::Constant ||
+                        node.op == format::ExprOp::Symbol ||
+                        node.op == format::ExprOp::Round;
+      depends[i] = leaf ? node.op == format::ExprOp::Round && node.a == loop
+                        : depends[size_t(node.a)] || depends[size_t(node.b)];
+      if (!depends[i])
+        continue;
+      depends_on_round_[i] = true;
+      round_exprs_[loop].push_back(format::ExprId(i));
+    }
+}
+
+void Module::findRoundParts() {
+  const format::Manifest &m = manifest();
+  for (size_t i = 0; i < m.schedule.size(); ++i) {
+    const format::Launch &launch = m.schedule[i];
+    LaunchEntry &entry = launches_[i];
+    entry.round_grid = dependsOnRound(launch.grid);
+    for (uint32_t k = 0; k < launch.operands.size(); ++k) {
+      const format::Operand &operand = launch.operands[k];
+      if (!dependsOnRound(operand.byte_offset))
+        continue;
+      entry.round_operands.push_back(
+          {entry.first_operand + k, operand.storage, operand.byte_offset});
+      addCallStorage(operand.storage);
+    }
+    for (uint32_t k = 0; k < launch.values.size(); ++k)
+      if (dependsOnRound(launch.values[k]))
+        entry.round_values.push_back({entry.first_value + k, launch.values[k]});
+  }
+  for (const format::Step &step : m.steps)
+    for (const format::Operand &condition : step.condition)
+      addCallStorage(condition.storage);
+}
+
+void Module::addCallStorage(uint32_t storage) {
+  const format::StorageKind kind = manifest().storages[storage].kind;
+  const bool call =
+      kind == format::StorageKind::Argument || kind == format::StorageKind::Result;
+  if (call && std::ranges::find(call_storages_, storage) == call_storages_.end())
+    call_storages_.push_back(storage);
 }
 
 } // namespace rtorch::executor

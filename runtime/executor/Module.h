@@ -20,11 +20,28 @@ struct LoadOptions {
   bool verify_constants = true;
 };
 
-/// Where the operands and values of a launch begin in a plan's flat tables.
+/// An operand of a launch that depends on the round of a loop.
+struct RoundOperand {
+  uint32_t position = 0; // in the flat table of operands
+  uint32_t storage = 0;
+  format::ExprId byte_offset = 0;
+};
+
+/// A value of a launch that depends on the round of a loop.
+struct RoundValue {
+  uint32_t position = 0; // in the flat table of values
+  format::ExprId value = 0;
+};
+
+/// Where the operands and values of a launch begin in a plan's flat tables, and which
+/// of them change from round to round.
 struct LaunchEntry {
   rtorch_kernel kernel = nullptr;
   uint32_t first_operand = 0;
   uint32_t first_value = 0;
+  std::vector<RoundOperand> round_operands;
+  std::vector<RoundValue> round_values;
+  bool round_grid = false;
 };
 
 /// An operand whose address changes from call to call.
@@ -58,8 +75,16 @@ public:
 
   const StateShape &stateShape(size_t index) const { return state_shapes_[index]; }
 
-  /// One per entry of the schedule.
+  /// One per launch of the schedule.
   std::span<const LaunchEntry> launches() const { return launches_; }
+  /// The expressions that depend on the round of a loop, ascending.
+  std::span<const format::ExprId> roundExprs(size_t loop) const {
+    return round_exprs_[loop];
+  }
+  bool dependsOnRound(format::ExprId id) const { return depends_on_round_[id]; }
+  /// The storages in arguments' and results' memory whose base is asked for while the
+  /// schedule runs: of conditions, and of operands that change from round to round.
+  std::span<const uint32_t> callStorages() const { return call_storages_; }
   size_t operandCount() const { return operand_count_; }
   size_t valueCount() const { return value_count_; }
   /// The operands in arguments' and results' memory.
@@ -70,6 +95,9 @@ private:
   core::Status link(const std::string &path);
   core::Status shapeStates();
   void flattenSchedule();
+  void findRoundExprs();
+  void findRoundParts();
+  void addCallStorage(uint32_t storage);
 
   std::unique_ptr<const format::ModuleFile> file_;
   Image image_; // closed before file_
@@ -77,6 +105,9 @@ private:
   std::vector<StateShape> state_shapes_;
   std::vector<LaunchEntry> launches_;
   std::vector<CallOperand> call_operands_;
+  std::vector<std::vector<format::ExprId>> round_exprs_; // by loop
+  std::vector<uint32_t> call_storages_;
+  std::vector<bool> depends_on_round_; // by expression
   size_t operand_count_ = 0;
   size_t value_count_ = 0;
 };

@@ -22,6 +22,8 @@ Result<std::unique_ptr<ShapePlan>> ShapePlan::build(const Module &module,
   std::unique_ptr<ShapePlan> plan(new ShapePlan);
   plan->symbols_.assign(symbols.begin(), symbols.end());
   plan->exprs_.resize(manifest.exprs.size());
+  plan->rounds_.resize(manifest.loops);
+  plan->bases_.resize(manifest.storages.size());
   Status status = core::evaluate(manifest, symbols, plan->exprs_);
   if (status.ok())
     status = plan->checkRelations(manifest);
@@ -177,21 +179,26 @@ Status ShapePlan::planLaunches(const Module &module) {
   buffers_.resize(module.operandCount());
   for (size_t i = 0; i < manifest.schedule.size(); ++i) {
     const format::Launch &launch = manifest.schedule[i];
-    const int64_t grid = exprs_[launch.grid], scratch = exprs_[launch.scratch_bytes];
-    if (grid < 0 || scratch < 0 || scratch > INT64_MAX / 2)
-      return inconsistent(manifest,
-                          text("launch '", launch.name, "' has a grid of ", grid,
-                               " and ", scratch, " bytes of scratch memory"));
+    const LaunchEntry &entry = module.launches()[i];
+    // What changes from round to round is checked in each.
+    if (!entry.round_grid)
+      if (Status status = checkGrid(manifest, launch); !status.ok())
+        return status;
+    const int64_t scratch = exprs_[launch.scratch_bytes];
+    if (scratch < 0 || scratch > INT64_MAX / 2)
+      return inconsistent(manifest, text("launch '", launch.name, "' has ", scratch,
+                                         " bytes of scratch memory"));
     for (const format::Operand &operand : launch.operands) {
-      const int64_t offset = exprs_[operand.byte_offset];
-      if (offset < 0 || offset > storage_bytes_[operand.storage])
-        return inconsistent(manifest,
-                            text("launch '", launch.name, "' has an operand at byte ",
-                                 offset, " of a storage of ",
-                                 storage_bytes_[operand.storage], " bytes"));
+      if (module.dependsOnRound(operand.byte_offset))
+        continue;
+      Status status = checkOffset(manifest, launch.name, operand.storage,
+                                  operand.byte_offset);
+      if (!status.ok())
+        return status;
     }
-    grids_.push_back(grid);
-    largest_grid_ = std::max(largest_grid_, grid);
+    grids_.push_back(exprs_[launch.grid]);
+    largest_grid_ =
+        std::max(largest_grid_, entry.round_grid ? INT64_MAX : exprs_[launch.grid]);
     scratch_bytes_ = std::max(scratch_bytes_, scratch);
     for (format::ExprId id : launch.values)
       values_.push_back(exprs_[id]);
@@ -205,6 +212,58 @@ Status ShapePlan::planLaunches(const Module &module) {
   return {};
 }
 
+Status ShapePlan::checkGrid(const Manifest &manifest,
+                            const format::Launch &launch) const {
+  if (exprs_[launch.grid] >= 0)
+    return {};
+  return inconsistent(manifest, text("launch '", launch.name, "' has a grid of ",
+                                     exprs_[launch.grid]));
+}
+
+Status ShapePlan::checkOffset(const Manifest &manifest, const std::string &what,
+                              uint32_t storage, format::ExprId offset) const {
+  if (exprs_[offset] >= 0 && exprs_[offset] <= storage_bytes_[storage])
+    return {};
+  return inconsistent(manifest, text("launch '", what, "' has an operand at byte ",
+                                     exprs_[offset], " of a storage of ",
+                                     storage_bytes_[storage], " bytes"));
+}
+
+Status ShapePlan::setRound(const Module &module, size_t loop, int64_t round) {
+  rounds_[loop] = round;
+  return core::evaluateRound(module.manifest(), module.roundExprs(loop), symbols_,
+                             rounds_, exprs_);
+}
+
+Status ShapePlan::updateLaunch(const Module &module, size_t index) {
+  const Manifest &manifest = module.manifest();
+  const LaunchEntry &entry = module.launches()[index];
+  const format::Launch &launch = manifest.schedule[index];
+  for (const RoundOperand &operand : entry.round_operands) {
+    Status status =
+        checkOffset(manifest, launch.name, operand.storage, operand.byte_offset);
+    if (!status.ok())
+      return status;
+    buffers_[operand.position] = bases_[operand.storage] + exprs_[operand.byte_offset];
+  }
+  for (const RoundValue &value : entry.round_values)
+    values_[value.position] = exprs_[value.value];
+  if (!entry.round_grid)
+    return {};
+  grids_[index] = exprs_[launch.grid];
+  return checkGrid(manifest, launch);
+}
+
+Result<bool> ShapePlan::condition(const Module &module,
+                                  const format::Operand &operand) const {
+  const int64_t offset = exprs_[operand.byte_offset];
+  if (offset < 0 || offset >= storage_bytes_[operand.storage])
+    return inconsistent(module.manifest(),
+                        text("a condition at byte ", offset, " of a storage of ",
+                             storage_bytes_[operand.storage], " bytes"));
+  return bases_[operand.storage][offset] != std::byte(0);
+}
+
 void ShapePlan::bindArena(const Module &module, std::byte *arena,
                           std::span<std::byte *const> states) {
   if (bound_ && bound_arena_ == arena)
@@ -212,19 +271,21 @@ void ShapePlan::bindArena(const Module &module, std::byte *arena,
   bound_ = true;
   bound_arena_ = arena;
   const Manifest &manifest = module.manifest();
+  for (size_t i = 0; i < bases_.size(); ++i) {
+    const Storage &storage = manifest.storages[i];
+    if (storage.kind == StorageKind::Arena)
+      bases_[i] = arena + exprs_[storage.offset];
+    else if (storage.kind == StorageKind::State)
+      bases_[i] = states[storage.index];
+    else if (storage.kind == StorageKind::Constant)
+      bases_[i] = const_cast<std::byte *>(module.constant(storage.index).data());
+  }
   size_t position = 0;
   for (const format::Launch &launch : manifest.schedule)
     for (const format::Operand &operand : launch.operands) {
-      const Storage &storage = manifest.storages[operand.storage];
       void *&buffer = buffers_[position++];
-      const int64_t offset = exprs_[operand.byte_offset];
-      if (storage.kind == StorageKind::Arena)
-        buffer = arena + exprs_[storage.offset] + offset;
-      else if (storage.kind == StorageKind::State)
-        buffer = states[storage.index] + offset;
-      else if (storage.kind == StorageKind::Constant)
-        buffer =
-            const_cast<std::byte *>(module.constant(storage.index).data()) + offset;
+      if (bases_[operand.storage])
+        buffer = bases_[operand.storage] + exprs_[operand.byte_offset];
     }
 }
 

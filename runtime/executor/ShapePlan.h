@@ -34,7 +34,7 @@ public:
   int64_t arenaBytes() const { return arena_bytes_; }
   /// Of one thread, a multiple of RTORCH_ALIGNMENT.
   int64_t scratchBytes() const { return scratch_bytes_; }
-  /// No launch has use for more threads.
+  /// No launch has use for more threads, as far as known before it runs.
   int64_t largestGrid() const { return largest_grid_; }
 
   int64_t grid(size_t launch) const { return grids_[launch]; }
@@ -48,6 +48,16 @@ public:
   void bindOperand(const CallOperand &operand, std::byte *base) {
     buffers_[operand.position] = base + exprs_[operand.byte_offset];
   }
+  /// Tells where a storage in an argument's or a result's memory begins.
+  void bindStorage(uint32_t storage, std::byte *base) { bases_[storage] = base; }
+
+  /// Sets the number of the round that a loop is in. Codes: LayoutOverflow.
+  core::Status setRound(const Module &module, size_t loop, int64_t round);
+  /// Brings a launch up to the rounds of all loops. Codes: ModulePlan.
+  core::Status updateLaunch(const Module &module, size_t launch);
+  /// Whether the bool in memory is true. Codes: ModulePlan.
+  core::Result<bool> condition(const Module &module,
+                               const format::Operand &operand) const;
 
   uint64_t last_use = 0; // for the cache that holds the plan
 
@@ -57,14 +67,20 @@ private:
   core::Status shapeResults(const format::Manifest &manifest);
   core::Status planMemory(const Module &module);
   core::Status planLaunches(const Module &module);
+  core::Status checkGrid(const format::Manifest &manifest,
+                         const format::Launch &launch) const;
+  core::Status checkOffset(const format::Manifest &manifest, const std::string &what,
+                           uint32_t storage, format::ExprId offset) const;
   core::Result<int64_t> storageBytes(const Module &module,
                                      const format::Storage &storage) const;
   core::Error inconsistent(const format::Manifest &manifest, std::string what) const;
 
   std::vector<int64_t> symbols_;
   std::vector<int64_t> exprs_;
+  std::vector<int64_t> rounds_; // by loop
   std::vector<ResultShape> results_;
   std::vector<int64_t> storage_bytes_;
+  std::vector<std::byte *> bases_; // by storage
   int64_t arena_bytes_ = 0;
   int64_t scratch_bytes_ = 0;
   int64_t largest_grid_ = 0;

@@ -36,10 +36,13 @@ enum class ExprOp : uint8_t {
   Mod = 5,      // sign of the divisor, as Python's %
   Min = 6,
   Max = 7,
+  Round = 8, // the number of the round that loop `a` is in, or ended before
 };
 
 /// One entry of the expression table: integers over the module's symbols, evaluated
-/// in order once per new set of symbol values. Overflow of int64 is an error.
+/// in order once per new set of symbol values; those that depend on a loop's round, as
+/// only operands, values and grids of launches, trip counts and conditions may, again
+/// in each round. Overflow of int64 is an error.
 struct ExprNode {
   ExprOp op = ExprOp::Constant;
   int64_t a = 0;
@@ -178,7 +181,7 @@ struct ErrorSite {
   bool operator==(const ErrorSite &) const = default;
 };
 
-/// One entry of the schedule. Entries run in order; each reads what earlier ones wrote.
+/// One run of a kernel. Each reads what earlier ones wrote.
 struct Launch {
   uint32_t kernel = 0;
   std::string name;   // FX nodes that it computes, "linear+gelu"
@@ -190,6 +193,29 @@ struct Launch {
   std::vector<ErrorSite> errors;
   bool operator==(const Launch &) const = default;
 };
+
+/// What a run does next. Loops and branches are followed by the steps that belong to
+/// them, which may be loops and branches in turn.
+struct Step {
+  enum class Kind : uint8_t {
+    Launch = 0, // schedule[index]
+    Loop = 1,   // the next `body` steps, `trips` times
+    Branch = 2, // the next `body` steps if the condition holds, else the `otherwise`
+                // steps behind those
+  };
+  Kind kind = Kind::Launch;
+  uint32_t index = 0; // Launch: into schedule; Loop: its number, see ExprOp::Round
+  uint32_t body = 0;
+  uint32_t otherwise = 0; // Branch only
+  ExprId trips = 0;       // Loop only; a negative count is none
+  /// A bool in memory: of a branch; of a loop that ends before a round in which it is
+  /// false.
+  std::vector<Operand> condition;
+  bool operator==(const Step &) const = default;
+};
+
+/// Loops and branches nest no deeper.
+inline constexpr uint32_t kMaxNesting = 32;
 
 /// The whole of what a module file says, but for code and constant bytes.
 struct Manifest {
@@ -208,6 +234,8 @@ struct Manifest {
   std::vector<Check> checks;
   std::vector<Kernel> kernels;
   std::vector<Launch> schedule;
+  std::vector<Step> steps; // how the launches run
+  uint32_t loops = 0;      // number of the schedule's loops
   ExprId arena_bytes = 0;
   bool operator==(const Manifest &) const = default;
 };

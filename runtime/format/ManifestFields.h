@@ -15,12 +15,13 @@ concept Is = std::same_as<std::remove_const_t<T>, U>;
 /// Number of enumerators of each enumeration that is stored as a byte.
 template <typename E> inline constexpr uint8_t kEnumerators = 0;
 template <> inline constexpr uint8_t kEnumerators<DType> = 10;
-template <> inline constexpr uint8_t kEnumerators<ExprOp> = 8;
+template <> inline constexpr uint8_t kEnumerators<ExprOp> = 9;
 template <> inline constexpr uint8_t kEnumerators<StorageKind> = 5;
 template <> inline constexpr uint8_t kEnumerators<ConstantValue::Kind> = 5;
 template <> inline constexpr uint8_t kEnumerators<Argument::Kind> = 3;
 template <> inline constexpr uint8_t kEnumerators<Result::Kind> = 4;
 template <> inline constexpr uint8_t kEnumerators<Check::Relation> = 4;
+template <> inline constexpr uint8_t kEnumerators<Step::Kind> = 3;
 
 void fields(auto &io, Is<ExprNode> auto &x) { io(x.op, x.a, x.b); }
 void fields(auto &io, Is<Symbol> auto &x) {
@@ -52,10 +53,13 @@ void fields(auto &io, Is<Launch> auto &x) {
   io(x.kernel, x.name, x.source, x.operands, x.values, x.grid, x.scratch_bytes,
      x.errors);
 }
+void fields(auto &io, Is<Step> auto &x) {
+  io(x.kind, x.index, x.body, x.otherwise, x.trips, x.condition);
+}
 void fields(auto &io, Is<Manifest> auto &x) {
   io(x.model, x.producer, x.triple, x.cpu, x.features, x.symbols, x.exprs, x.storages,
      x.arguments, x.results, x.constants, x.states, x.checks, x.kernels, x.schedule,
-     x.arena_bytes);
+     x.steps, x.loops, x.arena_bytes);
 }
 
 } // namespace rtorch::format

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <string_view>
+#include <vector>
 
 namespace rtorch::format {
 namespace {
@@ -35,16 +36,32 @@ private:
     expect(value < count, where, " refers to ", what, " ", value, ", but there are ",
            count);
   }
+  /// An expression that is evaluated once for all rounds of loops.
   void expr(ExprId id, std::string_view where) {
     index(id, m_.exprs.size(), where, "expression");
+    if (problem_.empty())
+      expect(!round_[id], where, " depends on the round of a loop");
+  }
+  void roundExpr(ExprId id, std::string_view where) {
+    index(id, m_.exprs.size(), where, "expression");
+  }
+  void operand(const Operand &operand, std::string_view where) {
+    index(operand.storage, m_.storages.size(), where, "storage");
+    roundExpr(operand.byte_offset, where);
   }
 
   void checkExprs() {
-    for (size_t i = 0; i < m_.exprs.size(); ++i) {
+    round_.resize(m_.exprs.size());
+    for (size_t i = 0; i < m_.exprs.size() && problem_.empty(); ++i) {
       const ExprNode &node = m_.exprs[i];
       const std::string where = text("expression ", i);
       if (node.op == ExprOp::Constant)
         continue;
+      if (node.op == ExprOp::Round) {
+        index(uint64_t(node.a), m_.loops, where, "loop");
+        round_[i] = true;
+        continue;
+      }
       if (node.op == ExprOp::Symbol) {
         index(uint64_t(node.a), m_.symbols.size(), where, "symbol");
         continue;
@@ -52,6 +69,8 @@ private:
       // Operands lie before their user: the table can be evaluated in one pass.
       index(uint64_t(node.a), i, where, "earlier expression");
       index(uint64_t(node.b), i, where, "earlier expression");
+      if (problem_.empty())
+        round_[i] = round_[size_t(node.a)] || round_[size_t(node.b)];
     }
   }
 
@@ -165,14 +184,53 @@ private:
   void checkLaunch(const Launch &launch) {
     const std::string where = text("launch '", launch.name, "'");
     index(launch.kernel, m_.kernels.size(), where, "kernel");
-    for (const Operand &operand : launch.operands) {
-      index(operand.storage, m_.storages.size(), where, "storage");
-      expr(operand.byte_offset, where);
-    }
+    for (const Operand &o : launch.operands)
+      operand(o, where);
     for (ExprId id : launch.values)
-      expr(id, where);
-    expr(launch.grid, where);
+      roundExpr(id, where);
+    roundExpr(launch.grid, where);
     expr(launch.scratch_bytes, where);
+  }
+
+  void checkLoop(const Step &step, const std::string &where) {
+    index(step.index, m_.loops, where, "loop");
+    roundExpr(step.trips, where);
+    expect(step.condition.size() <= 1, where, " has ", step.condition.size(),
+           " conditions");
+    if (!problem_.empty())
+      return;
+    expect(!seen_[step.index], where, " has the number of an earlier loop");
+    seen_[step.index] = true;
+  }
+
+  /// The steps [begin, end), which belong to `depth` loops and branches.
+  void checkSteps(size_t begin, size_t end, uint32_t depth) {
+    expect(depth <= kMaxNesting, "loops and branches nest deeper than ", kMaxNesting);
+    while (begin < end && problem_.empty()) {
+      const Step &step = m_.steps[begin];
+      const std::string where = text("step ", begin);
+      ++begin;
+      for (const Operand &condition : step.condition)
+        operand(condition, where);
+      if (step.kind == Step::Kind::Launch) {
+        index(step.index, m_.schedule.size(), where, "launch");
+        continue;
+      }
+      const bool isLoop = step.kind == Step::Kind::Loop;
+      if (isLoop)
+        checkLoop(step, where);
+      else
+        expect(step.condition.size() == 1, where, " is a branch with ",
+               step.condition.size(), " conditions");
+      const uint64_t otherwise = isLoop ? 0 : step.otherwise, room = end - begin;
+      expect(step.body <= room && otherwise <= room - step.body, where, " covers ",
+             step.body + otherwise, " steps, but ", room, " follow");
+      if (!problem_.empty())
+        return;
+      checkSteps(begin, begin + step.body, depth + 1);
+      checkSteps(begin + step.body, begin + step.body + otherwise, depth + 1);
+      begin += step.body + otherwise;
+    }
   }
 
   void checkSchedule() {
@@ -184,10 +242,19 @@ private:
       expect(!kernel.symbol.empty(), "kernel '", kernel.name, "' has no symbol");
     for (const Launch &launch : m_.schedule)
       checkLaunch(launch);
+    // Every loop is a step: a count beyond that must not ask for gigabytes.
+    expect(m_.loops <= m_.steps.size(), "there are ", m_.loops, " loops, but ",
+           m_.steps.size(), " steps");
+    if (!problem_.empty())
+      return;
+    seen_.resize(m_.loops);
+    checkSteps(0, m_.steps.size(), 0);
   }
 
   const Manifest &m_;
   std::string problem_;
+  std::vector<bool> round_; // by expression: depends on the round of a loop
+  std::vector<bool> seen_;  // by loop
 };
 
 } // namespace

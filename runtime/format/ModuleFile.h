@@ -15,7 +15,7 @@
 namespace rtorch::format {
 
 /// Version of everything in the file but the kernels' binary interface.
-inline constexpr uint16_t kFormatVersion = 1;
+inline constexpr uint16_t kFormatVersion = 2;
 /// Constants begin at a multiple of this.
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr char kMagic[8] = {'R', 'T', 'O', 'R', 'C', 'H', 'M', '\n'};

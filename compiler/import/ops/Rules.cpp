@@ -34,6 +34,7 @@ const RuleTable &ruleTable() {
     addConversionRules(table);
     addCreationRules(table);
     addIndexingRules(table);
+    addRecurrentRules(table);
     addCheckRules(table);
     return table;
   }();

@@ -46,6 +46,7 @@ void addViewRules(RuleTable &table);
 void addConversionRules(RuleTable &table);
 void addCreationRules(RuleTable &table);
 void addIndexingRules(RuleTable &table);
+void addRecurrentRules(RuleTable &table);
 void addCheckRules(RuleTable &table);
 
 /// All rules.

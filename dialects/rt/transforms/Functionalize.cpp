@@ -45,11 +45,11 @@ bool isBijective(ViewOpInterface view) {
           view->getResult(0).getType() == view.getViewSource().getType());
 }
 
+/// One block: a function's, or a body in it.
 class Functionalizer {
 public:
-  explicit Functionalizer(func::FuncOp function)
-      : block_(function.getBody().front()), guards_(guardsOf(function)),
-        builder_(function.getContext()) {}
+  Functionalizer(Block &block, const Guards &guards)
+      : block_(block), guards_(guards), builder_(block.getParentOp()->getContext()) {}
 
   LogicalResult run() {
     if (failed(findStorages()))
@@ -63,11 +63,61 @@ public:
       else if (!isa<ViewOpInterface>(&op))
         for (OpOperand &operand : op.getOpOperands())
           operand.set(current(operand.get()));
+      if (failed(runInside(op)))
+        return failure();
     }
     return success();
   }
 
 private:
+  //===--------------------------------------------------------------------===//
+  // Loops and branches
+  //===--------------------------------------------------------------------===//
+
+  /// The bodies of `op`: what they read of this block is as it is now.
+  LogicalResult runInside(Operation &op) {
+    if (op.getNumRegions() == 0)
+      return success();
+    useCurrent(op);
+    for (Region &region : op.getRegions())
+      for (Block &block : region)
+        if (failed(Functionalizer(block, guards_).run()))
+          return failure();
+    return success();
+  }
+
+  void useCurrent(Operation &op) {
+    SmallVector<Operation *> inside;
+    op.walk<WalkOrder::PreOrder>([&](Operation *inner) {
+      if (inner != &op)
+        inside.push_back(inner);
+    });
+    DenseSet<Value> moved; // by other strides of their storage's version
+    for (Operation *inner : inside) {
+      for (OpOperand &operand : inner->getOpOperands()) {
+        Value value = operand.get();
+        if (value.getParentBlock() != &block_ || isWriteTarget(operand))
+          continue;
+        operand.set(current(value));
+        if (operand.get().getType() != value.getType())
+          moved.insert(operand.get());
+      }
+      auto view = dyn_cast<ViewOpInterface>(inner);
+      if (!view || !moved.contains(view.getViewSource()))
+        continue;
+      OpBuilder builder(inner);
+      Value again = replayView(builder, view, view.getViewSource(), guards_);
+      inner->getResult(0).replaceAllUsesWith(again);
+      inner->erase();
+      moved.insert(again);
+    }
+  }
+
+  static bool isWriteTarget(OpOperand &operand) {
+    auto write = dyn_cast<WriteOp>(operand.getOwner());
+    return write && &write.getTargetMutable() == &operand;
+  }
+
   //===--------------------------------------------------------------------===//
   // Storages
   //===--------------------------------------------------------------------===//
@@ -79,6 +129,9 @@ private:
       Value base = aliasBase(write.getTarget());
       if (storageOf(base))
         continue;
+      if (base.getParentBlock() != &block_)
+        return write.emitOpError()
+               << "cannot write from inside of a loop or branch to memory outside of it";
       SmallVector<Value> bases = basesSharing(base);
       storages_.push_back(std::make_unique<Storage>());
       Storage &storage = *storages_.back();
@@ -359,13 +412,7 @@ struct FunctionalizePass : impl::FunctionalizeBase<FunctionalizePass> {
     func::FuncOp function = getOperation();
     if (function.isExternal())
       return;
-    WalkResult nested = function.walk([&](WriteOp write) {
-      if (write->getBlock() == &function.getBody().front())
-        return WalkResult::advance();
-      write.emitOpError() << "cannot be made a value inside of a loop or branch";
-      return WalkResult::interrupt();
-    });
-    if (nested.wasInterrupted() || failed(Functionalizer(function).run()))
+    if (failed(Functionalizer(function.getBody().front(), guardsOf(function)).run()))
       signalPassFailure();
   }
 };

@@ -196,6 +196,7 @@ TEST_CASE("a module compiled again is loaded anew beside the old one") {
   auto old = load(scaleModule(), folder / "m.rtm");
   TestModule changed = scaleModule();
   changed.manifest.schedule.resize(1);
+  changed.manifest.steps.resize(1);
   changed.manifest.schedule[0].operands[1].storage = 1;
   auto fresh = load(std::move(changed), folder / "m.rtm");
   std::vector<float> x(32, 1.f);

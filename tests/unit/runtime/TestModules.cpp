@@ -109,6 +109,8 @@ format::Launch &TestModule::launch(const std::string &kernel, const std::string 
   launch.values = values;
   launch.grid = grid;
   launch.scratch_bytes = number(0);
+  manifest.steps.push_back(
+      {format::Step::Kind::Launch, uint32_t(manifest.schedule.size()), 0, 0, 0, {}});
   manifest.schedule.push_back(std::move(launch));
   return manifest.schedule.back();
 }
