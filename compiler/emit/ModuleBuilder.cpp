@@ -421,8 +421,12 @@ void Builder::addLaunch(rt::LaunchOp op) {
     launch.errors.push_back({site.message, location.node, location.source});
   }
   built_.manifest.steps.push_back(
-      {format::Step::Kind::Launch, static_cast<uint32_t>(built_.manifest.schedule.size()),
-       0, 0, 0, {}});
+      {format::Step::Kind::Launch,
+       static_cast<uint32_t>(built_.manifest.schedule.size()),
+       0,
+       0,
+       0,
+       {}});
   built_.manifest.schedule.push_back(std::move(launch));
 }
 

@@ -243,8 +243,8 @@ FailureOr<Values> HigherOrder::scan() {
   loop.inits = tensors(1);
   size_t given = body(0).outputs.size(), carried = loop.inits.size();
   loop.reversed.resize(given - std::min(given, carried));
-  return resultsOr(buildLoop(
-      e_, loop, [&](const layout::Expr &round, ArrayRef<mlir::Value> values) {
+  return resultsOr(
+      buildLoop(e_, loop, [&](const layout::Expr &round, ArrayRef<mlir::Value> values) {
         Values all(values.begin(), values.end());
         Values rest = sliced(stacks, round, operands);
         all.insert(all.end(), rest.begin(), rest.end());

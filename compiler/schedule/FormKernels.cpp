@@ -71,8 +71,7 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
       results.push_back(root->getResult(0).getType());
     auto launch = rt::LaunchOp::create(
         builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs,
-        outlined.targets,
-        builder.getArrayAttr(outlined.values), ArrayAttr());
+        outlined.targets, builder.getArrayAttr(outlined.values), ArrayAttr());
     if (!results.empty())
       root->getResult(0).replaceAllUsesWith(launch.getResult(0));
     for (Operation *op : llvm::reverse(group.ops))

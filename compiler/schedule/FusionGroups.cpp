@@ -12,8 +12,8 @@ using Kind = rtorch::schedule::FusionGroup::Kind;
 namespace rtorch::schedule {
 
 bool isFree(Operation *op) {
-  return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp,
-             rt::BufferOp, rt::LoopOp, rt::IfOp, rt::NextOp, rt::ReturnOp>(op);
+  return isa<rt::ViewOpInterface, rt::ParameterOp, rt::FullOp, rt::PackOp, rt::BufferOp,
+             rt::LoopOp, rt::IfOp, rt::NextOp, rt::ReturnOp>(op);
 }
 
 namespace {

@@ -65,8 +65,7 @@ Value Lowering::addPair(TensorType type) {
   layout.sizes.insert(layout.sizes.begin(), 2);
   layout.strides.insert(layout.strides.begin(), size);
   return rt::BufferOp::create(
-      builder_, loc_,
-      TensorType::get(type.getContext(), layout, type.getElementType()),
+      builder_, loc_, TensorType::get(type.getContext(), layout, type.getElementType()),
       rt::ExprAttr());
 }
 
@@ -95,12 +94,11 @@ void Lowering::lowerCarried(size_t index) {
     return;
   // A conditional loop's count of rounds is known behind it, as the last round.
   builder_.setInsertionPointAfter(loop_);
-  Expr rounds = loop_.getConditional()
-                    ? round
-                    : layout::max(loop_.getTrips().getValue(), 0);
+  Expr rounds =
+      loop_.getConditional() ? round : layout::max(loop_.getTrips().getValue(), 0);
   Value last = select(pair, 0, parity(guards_.simplify(rounds)));
-  loop_.getResult(index).replaceAllUsesWith(rt::CloneOp::create(
-      builder_, loc_, loop_.getResult(index).getType(), last));
+  loop_.getResult(index).replaceAllUsesWith(
+      rt::CloneOp::create(builder_, loc_, loop_.getResult(index).getType(), last));
 }
 
 void Lowering::lowerStacked(size_t index) {
@@ -137,8 +135,8 @@ void lowerBranch(rt::IfOp op) {
   OpBuilder builder(op);
   SmallVector<Value> buffers;
   for (Value result : op.getResults()) {
-    buffers.push_back(rt::BufferOp::create(builder, op.getLoc(), tensorType(result),
-                                           rt::ExprAttr()));
+    buffers.push_back(
+        rt::BufferOp::create(builder, op.getLoc(), tensorType(result), rt::ExprAttr()));
     result.replaceAllUsesWith(buffers.back());
   }
   auto lowered = rt::IfOp::create(builder, op.getLoc(), TypeRange(), op.getCondition());

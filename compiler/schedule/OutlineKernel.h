@@ -9,7 +9,7 @@ namespace rtorch::schedule {
 struct OutlinedKernel {
   rt::KernelOp kernel; // detached; its symbol name is not set
   llvm::SmallVector<mlir::Value> inputs;
-  llvm::SmallVector<mlir::Value> targets; // of the group's writes
+  llvm::SmallVector<mlir::Value> targets;    // of the group's writes
   llvm::SmallVector<mlir::Attribute> values; // #rt.expr, of the kernel's symbols
   /// Locations of the kernel's ops in order: op number i of the body is at
   /// FileLineColLoc("op", i, 0), so that equal kernels are equal.

@@ -35,9 +35,9 @@ static LogicalResult verifyCarried(LoopOp op, NextOp next) {
     // loop_c3
     for (Type other : {next.getOperandTypes()[i], op.getResultTypes()[i]})
       if (!sameShape(cast<TensorType>(other), type))
-        return op.emitOpError() << "expects carried value " << i
-                                << " with the sizes and dtype of " << type
-                                << ", but got " << other;
+        return op.emitOpError()
+               << "expects carried value " << i << " with the sizes and dtype of "
+               << type << ", but got " << other;
   }
   return success();
 }
@@ -48,8 +48,8 @@ static LogicalResult verifyStacked(LoopOp op, NextOp next) {
   if (op.getReversed().size() != count || op.getNumResults() != carried + count)
     return op.emitOpError() << "expects as many entries in 'stacked' and 'reversed' as "
                                "results behind the carried ones, "
-                            << op.getNumResults() - std::min<size_t>(
-                                                       carried, op.getNumResults())
+                            << op.getNumResults() -
+                                   std::min<size_t>(carried, op.getNumResults())
                             << ", but got " << count << " and "
                             << op.getReversed().size();
   for (auto [i, dim] : llvm::enumerate(op.getStacked())) {
@@ -60,8 +60,7 @@ static LogicalResult verifyStacked(LoopOp op, NextOp next) {
       return op.emitOpError() << "expects to stack along a dim between 0 and "
                               << given.getRank() << ", but got " << dim;
     sizes.insert(sizes.begin() + dim, op.getTrips().getValue());
-    if (result.getSizes() != sizes ||
-        result.getElementType() != given.getElementType())
+    if (result.getSizes() != sizes || result.getElementType() != given.getElementType())
       return op.emitOpError() << "expects a stacked result of sizes "
                               << printDims(sizes) << " and dtype "
                               << given.getElementType() << ", but got " << result;
@@ -114,11 +113,12 @@ LogicalResult IfOp::verify() {
   // if_c2
   for (Region *region : {&getThen(), &getOtherwise()}) {
     NextOp next = nextOf(*region);
-    bool fits = next && region->getNumArguments() == 0 &&
-                next.getNumOperands() == getNumResults() &&
-                llvm::all_of_zip(next.getOperands(), getResults(), [](Value a, Value b) {
-                  return sameShape(tensorType(a), tensorType(b));
-                });
+    bool fits =
+        next && region->getNumArguments() == 0 &&
+        next.getNumOperands() == getNumResults() &&
+        llvm::all_of_zip(next.getOperands(), getResults(), [](Value a, Value b) {
+          return sameShape(tensorType(a), tensorType(b));
+        });
     if (!fits)
       return emitOpError() << "expects branches that end with 'rt.next' of values with "
                               "the sizes and dtypes of the results";

@@ -180,8 +180,7 @@ std::optional<int64_t> constantValue(const format::Manifest &manifest, ExprId id
     if (node.op == ExprOp::Constant)
       values[i] = node.a;
     else if (node.op != ExprOp::Symbol && node.op != ExprOp::Round &&
-             values[size_t(node.a)] &&
-             values[size_t(node.b)])
+             values[size_t(node.a)] && values[size_t(node.b)])
       values[i] = apply(node.op, *values[size_t(node.a)], *values[size_t(node.b)]);
   }
   return values[id];

@@ -98,7 +98,8 @@ Status ScheduleRun::launch(size_t index) {
   const int32_t code = team_.run(job);
   for (unsigned t = 0; profile_.call && t < threads_; ++t)
     if (spans_[t].end != 0)
-      profile_.call(profile_.user, manifest, {index, t, spans_[t].begin, spans_[t].end});
+      profile_.call(profile_.user, manifest,
+                    {index, t, spans_[t].begin, spans_[t].end});
   return code == 0 ? Status() : kernelError(manifest, manifest.schedule[index], code);
 }
 

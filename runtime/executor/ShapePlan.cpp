@@ -191,8 +191,8 @@ Status ShapePlan::planLaunches(const Module &module) {
     for (const format::Operand &operand : launch.operands) {
       if (module.dependsOnRound(operand.byte_offset))
         continue;
-      Status status = checkOffset(manifest, launch.name, operand.storage,
-                                  operand.byte_offset);
+      Status status =
+          checkOffset(manifest, launch.name, operand.storage, operand.byte_offset);
       if (!status.ok())
         return status;
     }
@@ -216,8 +216,8 @@ Status ShapePlan::checkGrid(const Manifest &manifest,
                             const format::Launch &launch) const {
   if (exprs_[launch.grid] >= 0)
     return {};
-  return inconsistent(manifest, text("launch '", launch.name, "' has a grid of ",
-                                     exprs_[launch.grid]));
+  return inconsistent(
+      manifest, text("launch '", launch.name, "' has a grid of ", exprs_[launch.grid]));
 }
 
 Status ShapePlan::checkOffset(const Manifest &manifest, const std::string &what,

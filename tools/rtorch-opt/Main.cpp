@@ -1,4 +1,5 @@
 // rtorch-opt: runs passes of the rt dialect on textual IR, for tests and debugging.
+#include "compiler/schedule/Passes.h"
 #include "dialects/rt/transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
               mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
   rtorch::rt::registerRtPasses();
   rtorch::rt::registerPipelines();
+  rtorch::schedule::registerRtorchSchedulePasses();
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
   return mlir::asMainReturnCode(

@@ -38,8 +38,7 @@ std::unique_ptr<Block> buildBlock(Emitter &e, std::unique_ptr<Block> block,
 std::vector<Value> inlineRound(Emitter &e, const LoopSpec &loop, const Round &round) {
   std::vector<Value> carried;
   for (Value init : loop.inits)
-    carried.push_back(
-        e.withStrides(init, layout::contiguousStrides(sizesOf(init))));
+    carried.push_back(e.withStrides(init, layout::contiguousStrides(sizesOf(init))));
   std::vector<Value> results = round(0, carried);
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i])
@@ -64,8 +63,8 @@ std::vector<Value> buildLoop(Emitter &e, const LoopSpec &loop, const Round &roun
   std::vector<Value> carried, given;
   for (Value init : loop.inits)
     carried.push_back(rowMajorArgument(*block, init));
-  block = buildBlock(
-      e, std::move(block), [&] { return round(number, carried); }, given);
+  block =
+      buildBlock(e, std::move(block), [&] { return round(number, carried); }, given);
   if (given.empty())
     return {};
   SmallVector<Type> types;

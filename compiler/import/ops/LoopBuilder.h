@@ -21,8 +21,8 @@ struct LoopSpec {
 
 /// What a round gives: the next carried values, then those to be stacked; empty where
 /// an error was reported.
-using Round = std::function<std::vector<Value>(const Expr &round,
-                                               llvm::ArrayRef<Value> carried)>;
+using Round =
+    std::function<std::vector<Value>(const Expr &round, llvm::ArrayRef<Value> carried)>;
 
 /// The carried values after the last round, then the stacked ones, all row-major. Empty
 /// where an error was reported.

@@ -35,8 +35,10 @@ Value gate(Emitter &e, Value gates, int64_t index, int64_t count) {
 }
 
 State stepLstm(Emitter &e, const Cell &cell, Value input, const State &state) {
-  Value gates = add(e, e.linear(state.hidden, cell.hiddenWeight, cell.hiddenBias), input);
-  Value in = sigmoid(e, gate(e, gates, 0, 4)), forget = sigmoid(e, gate(e, gates, 1, 4));
+  Value gates =
+      add(e, e.linear(state.hidden, cell.hiddenWeight, cell.hiddenBias), input);
+  Value in = sigmoid(e, gate(e, gates, 0, 4)),
+        forget = sigmoid(e, gate(e, gates, 1, 4));
   Value fresh = tanh(e, gate(e, gates, 2, 4)), out = sigmoid(e, gate(e, gates, 3, 4));
   Value next = add(e, mul(e, forget, state.cell), mul(e, in, fresh));
   Value hidden = mul(e, out, tanh(e, next));
@@ -63,6 +65,40 @@ State step(Emitter &e, Kind kind, const Cell &cell, Value input, const State &st
     return stepGru(e, cell, input, state);
   Value sum = add(e, e.linear(state.hidden, cell.hiddenWeight, cell.hiddenBias), input);
   return {kind == Kind::Tanh ? tanh(e, sum) : e.unary<rt::ReluOp>(sum), {}};
+}
+
+//===----------------------------------------------------------------------===//
+// Operands
+//===----------------------------------------------------------------------===//
+
+/// In half precision eager keeps float32 between the roundings of the states: here
+/// everything is computed in it.
+Value widened(Emitter &e, Value x) {
+  return x && isHalf(dtypeOf(x)) ? e.convert(x, ScalarType::Float) : x;
+}
+
+Value operand(Call &c, std::string_view name) { return widened(c, c.tensor(name)); }
+
+/// The states given as `hx`; null where an error was reported.
+State givenState(Call &c, Kind kind) {
+  if (kind != Kind::Lstm)
+    return {operand(c, "hx"), {}};
+  std::vector<Value> states = c.tensors("hx");
+  if (states.size() == 2)
+    return {widened(c, states[0]), widened(c, states[1])};
+  c.error() << "expects two initial states, but got " << states.size();
+  return {};
+}
+
+/// The results in the dtype of the input.
+Results rounded(Call &c, std::vector<Value> results) {
+  ScalarType dtype = dtypeOf(c.tensor("input"));
+  for (Value &result : results) {
+    result = c.convert(result, dtype);
+    if (!result)
+      return mlir::failure();
+  }
+  return results;
 }
 
 //===----------------------------------------------------------------------===//
@@ -106,13 +142,15 @@ std::vector<Cell> cells(Call &c, bool projected) {
   std::vector<Value> parameters = c.tensors("params");
   bool biases = c.boolean("has_biases");
   size_t each = 2 + (biases ? 2 : 0) + (projected ? 1 : 0);
-  size_t count =
-      *c.integer("num_layers") * static_cast<size_t>(c.boolean("bidirectional") ? 2 : 1);
+  size_t count = *c.integer("num_layers") *
+                 static_cast<size_t>(c.boolean("bidirectional") ? 2 : 1);
   if (parameters.size() != each * count) {
     c.error() << "expects " << each * count << " parameters, but got "
               << parameters.size();
     return {};
   }
+  for (Value &parameter : parameters)
+    parameter = widened(c, parameter);
   std::vector<Cell> cells(count);
   auto next = parameters.begin();
   for (Cell &cell : cells) {
@@ -134,17 +172,8 @@ Value stackStates(Call &c, llvm::ArrayRef<Value> states) {
 }
 
 Results network(Call &c, Kind kind) {
-  Value input = c.tensor("input"), hidden, cell;
-  if (kind == Kind::Lstm) {
-    std::vector<Value> states = c.tensors("hx");
-    if (states.size() != 2) {
-      c.error() << "expects two initial states, but got " << states.size();
-      return mlir::failure();
-    }
-    hidden = states[0], cell = states[1];
-  } else {
-    hidden = c.tensor("hx");
-  }
+  Value input = operand(c, "input");
+  auto [hidden, cell] = givenState(c, kind);
   if (!input || !hidden || (kind == Kind::Lstm && !cell))
     return mlir::failure();
   if (rankOf(input) != 3 || rankOf(hidden) != 3 || (cell && rankOf(cell) != 3)) {
@@ -175,36 +204,34 @@ Results network(Call &c, Kind kind) {
     input = bidirectional ? c.cat(outputs, 2) : outputs.front();
     outputs.clear();
   }
-  std::vector<Value> results{batchFirst ? c.transpose(input, 0, 1) : input,
-                             stackStates(c, lastHidden)};
+  std::vector<Value> results{input, stackStates(c, lastHidden)};
   if (cell)
     results.push_back(stackStates(c, lastCell));
-  return results;
+  Results narrow = rounded(c, std::move(results));
+  if (succeeded(narrow) && batchFirst)
+    narrow->front() = c.transpose(narrow->front(), 0, 1);
+  return narrow;
 }
 
 /// One step outside of a loop.
 Results single(Call &c, Kind kind) {
-  Value input = c.tensor("input");
-  State state;
-  if (kind == Kind::Lstm) {
-    std::vector<Value> states = c.tensors("hx");
-    if (states.size() == 2)
-      state = {states[0], states[1]};
-  } else {
-    state.hidden = c.tensor("hx");
-  }
-  Cell cell{c.tensor("w_ih"), c.tensor("w_hh"), c.optionalTensor("b_ih"),
-            c.optionalTensor("b_hh"), {}};
+  Value input = operand(c, "input");
+  State state = givenState(c, kind);
+  Cell cell{operand(c, "w_ih"),
+            operand(c, "w_hh"),
+            widened(c, c.optionalTensor("b_ih")),
+            widened(c, c.optionalTensor("b_hh")),
+            {}};
   if (!input || !state.hidden)
     return mlir::failure();
-  State next = step(c, kind, cell,
-                    c.linear(input, cell.inputWeight, cell.inputBias), state);
+  State next =
+      step(c, kind, cell, c.linear(input, cell.inputWeight, cell.inputBias), state);
   if (!next.hidden)
     return mlir::failure();
   std::vector<Value> results{next.hidden};
   if (kind == Kind::Lstm)
     results.push_back(next.cell);
-  return results;
+  return rounded(c, std::move(results));
 }
 
 std::string refuseTraining(const importer::Graph &, const importer::Node &node) {
@@ -226,10 +253,10 @@ std::string refusePacked(const importer::Graph &, const importer::Node &) {
 } // namespace
 
 void addRecurrentRules(RuleTable &table) {
-  for (auto [name, kind] : {std::pair{"aten.lstm", Kind::Lstm},
-                            std::pair{"aten.gru", Kind::Gru},
-                            std::pair{"aten.rnn_tanh", Kind::Tanh},
-                            std::pair{"aten.rnn_relu", Kind::Relu}}) {
+  for (auto [name, kind] :
+       {std::pair{"aten.lstm", Kind::Lstm}, std::pair{"aten.gru", Kind::Gru},
+        std::pair{"aten.rnn_tanh", Kind::Tanh},
+        std::pair{"aten.rnn_relu", Kind::Relu}}) {
     auto rule = [kind = kind](Call &c) { return network(c, kind); };
     std::string padded = std::string(name) + ".input",
                 packed = std::string(name) + ".data";

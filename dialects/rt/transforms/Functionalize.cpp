@@ -130,8 +130,8 @@ private:
       if (storageOf(base))
         continue;
       if (base.getParentBlock() != &block_)
-        return write.emitOpError()
-               << "cannot write from inside of a loop or branch to memory outside of it";
+        return write.emitOpError() << "cannot write from inside of a loop or branch to "
+                                      "memory outside of it";
       SmallVector<Value> bases = basesSharing(base);
       storages_.push_back(std::make_unique<Storage>());
       Storage &storage = *storages_.back();

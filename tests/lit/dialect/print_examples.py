@@ -42,8 +42,13 @@ def module(op: Op) -> str:
     text = op.example
     if op.name == "kernel":
         return text
+    if op.name == "next":
+        assert text.strip() in LOOP.example
+        return module(LOOP)
     statements = re.split(r"\n(?=\s*(?:%|rt\.))", text.strip())
     defined, arguments = set(), {}
+    for block in re.findall(r"\^bb0\((.*)\):", text):
+        defined |= set(VALUE.findall(block))
     for statement in statements:
         left, _, right = statement.rpartition(" = ") if " = " in statement else ("", "", statement)
         defined |= set(VALUE.findall(left))
@@ -58,17 +63,21 @@ def module(op: Op) -> str:
         return f"func.func @example({signature}) -> ({results}) {{\n{text}\n}}"
     if op.name == "yield":
         return f"rt.kernel @example symbols [] {{\n^bb0({signature}):\n{text}\n}}"
-    symbols = 'attributes {rt.symbols = [#rt.symbol<"s0", 1, 64, 3>]}'
+    symbols = (
+        'attributes {rt.symbols = [#rt.symbol<"s0", 1, 64, 3>, #rt.symbol<"i0", 0, 63, 0>]}'
+    )
     function = f"func.func @example({signature}) {symbols} {{\n{text}\n  rt.return\n}}"
     return LAUNCHED + function if op.name == "launch" else function
 
 
 # The kernel that the example of rt.launch runs: the example of rt.kernel.
 LAUNCHED = ""
+# The op that the example of rt.next ends a body of.
+LOOP: Op
 
 
 def main() -> int:
-    global LAUNCHED
+    global LAUNCHED, LOOP
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llvm-tblgen", default="llvm-tblgen")
     parser.add_argument("-I", dest="includes", action="append", default=[])
@@ -76,6 +85,7 @@ def main() -> int:
     args = parser.parse_args()
     ops = read_ops(args.llvm_tblgen, args.includes, args.td)
     LAUNCHED = next(op.example for op in ops if op.name == "kernel")
+    LOOP = next(op for op in ops if op.name == "loop")
     for op in ops:
         if not op.example:
             print(f"rt.{op.name}: has no example", file=sys.stderr)

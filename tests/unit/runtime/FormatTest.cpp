@@ -47,7 +47,8 @@ template <typename Change> std::string withTrailer(std::string bytes, Change cha
 }
 
 std::vector<TestModule> allModules() {
-  return {scaleModule(), embeddingModule(), statefulModule(), runningSumsModule()};
+  return {scaleModule(),       embeddingModule(), statefulModule(),
+          runningSumsModule(), loopModule(),      branchModule()};
 }
 
 } // namespace
@@ -93,6 +94,57 @@ TEST_CASE("no bytes crash the manifest's decoder") {
         CHECK_FALSE(validate(decoded).has_value());
     }
   }
+}
+
+TEST_CASE("steps that cannot be run are found") {
+  auto problem = [](TestModule module, auto change) -> std::string {
+    change(module.manifest);
+    FormatStatus error = validate(module.manifest);
+    return error ? error->message : "valid";
+  };
+  auto loop = [&](auto change) { return problem(loopModule(), change); };
+  auto branch = [&](auto change) { return problem(branchModule(), change); };
+  CHECK(loop([](Manifest &) {}) == "valid");
+  CHECK(branch([](Manifest &) {}) == "valid");
+  CHECK(loop([](Manifest &m) { m.steps[0].body = 2; }) ==
+        "manifest: step 0 covers 2 steps, but 1 follow");
+  CHECK(loop([](Manifest &m) { m.steps[0].index = 1; }) ==
+        "manifest: step 0 refers to loop 1, but there are 1");
+  CHECK(loop([](Manifest &m) { m.steps[1].index = 1; }) ==
+        "manifest: step 1 refers to launch 1, but there are 1");
+  CHECK(loop([](Manifest &m) { m.loops = UINT32_MAX; }) ==
+        "manifest: there are 4294967295 loops, but 2 steps");
+  CHECK(loop([](Manifest &m) {
+          m.loops = 0;
+        }).starts_with("manifest: expression 4 refers to loop 0"));
+  CHECK(loop([](Manifest &m) {
+          m.steps.insert(m.steps.begin(), m.steps[0]);
+          m.steps[0].body = 2;
+        }) == "manifest: step 1 has the number of an earlier loop");
+  // What is planned once for all rounds may not depend on them.
+  CHECK(loop([](Manifest &m) {
+          m.arena_bytes = m.schedule[0].operands[0].byte_offset;
+        }) == "manifest: the arena's size depends on the round of a loop");
+  CHECK(loop([](Manifest &m) {
+          m.schedule[0].scratch_bytes = m.schedule[0].operands[0].byte_offset;
+        }) == "manifest: launch 'scan' depends on the round of a loop");
+  CHECK(branch([](Manifest &m) { m.steps[2].condition.clear(); }) ==
+        "manifest: step 2 is a branch with 0 conditions");
+  CHECK(branch([](Manifest &m) {
+          m.steps[2].otherwise = UINT32_MAX;
+        }).starts_with("manifest: step 2 covers 4294967296 steps"));
+  CHECK(branch([](Manifest &m) {
+          m.steps[2].condition[0].storage = 9;
+        }).starts_with("manifest: step 2 refers to storage 9"));
+  CHECK(branch([](Manifest &m) {
+          const format::Step nested = {format::Step::Kind::Branch, 0, 1, 0, 0,
+                                       m.steps[2].condition};
+          std::vector<format::Step> steps(format::kMaxNesting + 1, nested);
+          for (size_t i = 0; i < steps.size(); ++i)
+            steps[i].body = uint32_t(steps.size() - i);
+          steps.push_back(m.steps[1]);
+          m.steps = steps;
+        }) == "manifest: loops and branches nest deeper than 32");
 }
 
 TEST_CASE("indices that refer to nothing are found") {

@@ -238,3 +238,66 @@ TEST_CASE("the profile hook hears of every launch") {
   CHECK(seen.names == std::set<std::string>{"cumsum", "cumsum_1"});
   CHECK(seen.ordered);
 }
+
+TEST_CASE("a loop runs as often as the sizes say") {
+  TemporaryFolder folder;
+  auto instance = instantiate(load(loopModule(), folder / "m.rtm"));
+  for (int64_t rows : {3, 0, 1, 100, 3}) {
+    std::vector<float> x(size_t(rows) * 8 + 1, 0.f), total(8, 0.5f);
+    for (size_t i = 0; i < size_t(rows) * 8; ++i)
+      x[i] = float(i / 8);
+    std::vector<Value> results(1);
+    core::Status status = run(*instance,
+                              {Leaf{DType::F32, {rows, 8}, {8, 1}, x.data()}.value(),
+                               Leaf{DType::F32, {8}, {1}, total.data()}.value()},
+                              results);
+    INFO((status.ok() ? "" : status.error().message));
+    REQUIRE(status.ok());
+    CHECK(results[0].integer == rows);
+    for (float sum : total)
+      CHECK(sum == 0.5f + float(rows * (rows - 1) / 2));
+  }
+}
+
+TEST_CASE("an operand that leaves its storage in a later round is found") {
+  TemporaryFolder folder;
+  TestModule module = loopModule();
+  for (format::ExprNode &node : module.manifest.exprs)
+    if (node.op == format::ExprOp::Constant && node.a == 32)
+      node.a = 64; // rows lie only 32 bytes apart
+  auto instance = instantiate(load(std::move(module), folder / "m.rtm"));
+  std::vector<float> x(32, 1.f), total(8, 0.f);
+  std::vector<Value> results(1);
+  core::Status status = run(*instance,
+                            {Leaf{DType::F32, {4, 8}, {8, 1}, x.data()}.value(),
+                             Leaf{DType::F32, {8}, {1}, total.data()}.value()},
+                            results);
+  REQUIRE_FALSE(status.ok());
+  CHECK(status.error().code == core::ErrorCode::ModulePlan);
+  CHECK(
+      status.error().message ==
+      "the module contradicts itself for s0 = 4: launch 'scan' has an operand at byte "
+      "192 of a storage of 128 bytes");
+}
+
+TEST_CASE("conditions in memory decide") {
+  TemporaryFolder folder;
+  auto instance = instantiate(load(branchModule(), folder / "m.rtm"));
+  for (bool goes : {false, true})
+    for (bool doubles : {false, true}) {
+      std::vector<float> x(8, 1.f), total(8, 3.f);
+      char going = goes, doubling = doubles;
+      std::vector<Value> results(1);
+      REQUIRE(run(*instance,
+                  {Leaf{DType::F32, {8}, {1}, x.data()}.value(),
+                   Leaf{DType::F32, {8}, {1}, total.data()}.value(),
+                   Leaf{DType::Bool, {}, {}, &going}.value(),
+                   Leaf{DType::Bool, {}, {}, &doubling}.value()},
+                  results)
+                  .ok());
+      const float sum = goes ? 8.f : 3.f;
+      CHECK(total[0] == (doubles ? sum : sum + 1));
+      if (doubles)
+        CHECK(floats(results[0], 8)[7] == 2 * sum + 1);
+    }
+}

@@ -214,6 +214,49 @@ TestModule runningSumsModule() {
   return m;
 }
 
+TestModule loopModule() {
+  TestModule m;
+  m.manifest.symbols = {{"s0", 0, 1000, 0, 0}};
+  m.manifest.loops = 1;
+  const ExprId s0 = m.symbol(0), eight = m.number(8), one = m.number(1);
+  m.manifest.exprs.push_back({ExprOp::Round, 0, 0});
+  const ExprId row =
+      m.op(ExprOp::Mul, ExprId(m.manifest.exprs.size() - 1), m.number(32));
+  m.argument("x", {DType::F32, {s0, eight}, {eight, one}});
+  m.argument("total", m.tensor(DType::F32, {8}, {1})).mutated = true;
+  m.result("rounds", {}).kind = format::Result::Kind::Int;
+  m.manifest.results.back().value = s0;
+  const uint32_t x = m.storage(StorageKind::Argument, 0);
+  const uint32_t total = m.storage(StorageKind::Argument, 1);
+  m.manifest.steps.push_back({format::Step::Kind::Loop, 0, 1, 0, s0, {}});
+  m.launch("accumulate", "scan", {x, total}, {eight}, one).operands[0].byte_offset =
+      row;
+  return m;
+}
+
+TestModule branchModule() {
+  TestModule m;
+  m.manifest.loops = 1;
+  const ExprId zero = m.number(0), eight = m.number(8), one = m.number(1);
+  m.argument("x", m.tensor(DType::F32, {8}, {1}));
+  m.argument("total", m.tensor(DType::F32, {8}, {1})).mutated = true;
+  m.argument("going", m.tensor(DType::Bool, {}, {}));
+  m.argument("doubling", m.tensor(DType::Bool, {}, {}));
+  m.result("y", m.tensor(DType::F32, {8}, {1}));
+  const uint32_t x = m.storage(StorageKind::Argument, 0);
+  const uint32_t total = m.storage(StorageKind::Argument, 1);
+  const uint32_t going = m.storage(StorageKind::Argument, 2);
+  const uint32_t doubling = m.storage(StorageKind::Argument, 3);
+  const uint32_t y = m.storage(StorageKind::Result, 0);
+  std::vector<format::Step> &steps = m.manifest.steps;
+  steps.push_back({format::Step::Kind::Loop, 0, 1, 0, m.number(5), {{going, zero}}});
+  m.launch("accumulate", "add", {x, total}, {eight}, one);
+  steps.push_back({format::Step::Kind::Branch, 0, 1, 1, 0, {{doubling, zero}}});
+  m.launch("scale", "mul", {total, y}, {eight, eight}, one);
+  m.launch("accumulate", "add_1", {x, total}, {eight}, one);
+  return m;
+}
+
 std::shared_ptr<const executor::Module> load(TestModule module,
                                              const std::filesystem::path &path) {
   auto written = module.write(path);

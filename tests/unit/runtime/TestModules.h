@@ -70,6 +70,14 @@ TestModule statefulModule();
 /// Running sums of the rows of x: f32 [s0, 1000].
 TestModule runningSumsModule();
 
+/// total + x[0] + ... + x[s0 - 1] for x: f32 [s0, 8] and total: f32 [8], written to
+/// total by a loop over the rows; the result is its number of rounds.
+TestModule loopModule();
+
+/// While `going` (a bool) is true, total += x, at most 5 times; then, if `doubling` is
+/// true, y = 2 total + 1, else y = total + x.
+TestModule branchModule();
+
 /// The bytes of the test kernels' shared object.
 std::vector<std::byte> kernelImage();
 
