@@ -74,6 +74,7 @@ public:
   llvm::Expected<BuiltModule> run(StringRef modelName, const codegen::Target &target);
 
 private:
+  bool placeSymbol(format::Symbol &symbol, bool multiples);
   llvm::Error addSymbols();
   void addArguments();
   void addResults();
@@ -124,7 +125,6 @@ uint32_t Builder::addStorage(format::StorageKind kind, uint32_t index) {
 // The contract
 //===----------------------------------------------------------------------===//
 
-/// Each symbol is read from the first argument dim, or integer argument, that is it.
 /// The symbols that sizes, strides, guards and numbers of the program are made of.
 static std::set<std::string> usedSymbols(FunctionOpInterface function) {
   std::set<std::string> used;
@@ -145,10 +145,52 @@ static std::set<std::string> usedSymbols(FunctionOpInterface function) {
   return used;
 }
 
+/// Whether `expr` is a positive multiple of the symbol and a number; sets how it is
+/// read then.
+static bool readsSymbol(const Expr &expr, format::Symbol &symbol) {
+  if (expr.symbols() != std::set<std::string>{symbol.name})
+    return false;
+  auto at = [&](int64_t value) {
+    return expr.substitute({{symbol.name, Expr(value)}}).constant();
+  };
+  std::optional<int64_t> offset = at(0), first = at(1);
+  if (!offset || !first || *first - *offset < 1)
+    return false;
+  symbol.step = *first - *offset;
+  symbol.offset = *offset;
+  return expr == Expr::symbol(symbol.name) * Expr(symbol.step) + Expr(symbol.offset);
+}
+
+/// Each symbol is read from the first argument dim, or integer argument, that is it;
+/// where there is none, from one that is a multiple of it.
+bool Builder::placeSymbol(format::Symbol &symbol, bool multiples) {
+  auto matches = [&](const Expr &expr) {
+    return multiples ? readsSymbol(expr, symbol) : expr.symbolName() == symbol.name;
+  };
+  auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
+  for (auto [position, attr] :
+       llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
+    symbol.argument = position;
+    if (kindOf(attr) == "tensor") {
+      auto type = cast<TensorType>(
+          function_.getArgumentTypes()[attr.getAs<IntegerAttr>("index").getInt()]);
+      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+        if (matches(type.getSize(dim))) {
+          symbol.dim = dim;
+          return true;
+        }
+    } else if (kindOf(attr) == "int" &&
+               matches(attr.getAs<rt::ExprAttr>("value").getValue())) {
+      symbol.dim = -1;
+      return true;
+    }
+  }
+  return false;
+}
+
 llvm::Error Builder::addSymbols() {
   std::set<std::string> used = usedSymbols(function_), rounds;
   function_.walk([&](rt::LoopOp loop) { rounds.insert(loop.getRound().str()); });
-  auto arguments = function_->getAttrOfType<ArrayAttr>("rt.arguments");
   auto symbols = function_->getAttrOfType<ArrayAttr>(rt::kSymbolsAttr);
   for (auto symbol : symbols.getAsRange<rt::SymbolAttr>()) {
     format::Symbol entry;
@@ -157,29 +199,13 @@ llvm::Error Builder::addSymbols() {
       continue;
     entry.min = symbol.getMin();
     entry.max = symbol.getMax();
-    bool found = false;
-    for (auto [position, attr] :
-         llvm::enumerate(arguments.getAsRange<DictionaryAttr>())) {
-      if (found)
-        break;
-      if (kindOf(attr) == "tensor") {
-        auto type = cast<TensorType>(
-            function_.getArgumentTypes()[attr.getAs<IntegerAttr>("index").getInt()]);
-        for (int64_t dim = 0; dim < type.getRank() && !found; ++dim)
-          if (type.getSize(dim).symbolName() == entry.name) {
-            entry.argument = position, entry.dim = dim, found = true;
-          }
-      } else if (kindOf(attr) == "int" &&
-                 attr.getAs<rt::ExprAttr>("value").getValue().symbolName() ==
-                     entry.name) {
-        entry.argument = position, entry.dim = -1, found = true;
-      }
-    }
+    bool found = placeSymbol(entry, false) || placeSymbol(entry, true);
     // Decomposing leaves ranges of symbols behind that nothing has.
     if (!found && !used.contains(entry.name))
       continue;
     if (!found)
-      return failure("symbol '" + entry.name + "' is not the size of any input's dim");
+      return failure("symbol '" + entry.name +
+                     "' is not the size of any input's dim, nor is a multiple of it");
     built_.manifest.symbols.push_back(std::move(entry));
   }
   return llvm::Error::success();

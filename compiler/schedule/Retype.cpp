@@ -33,6 +33,12 @@ bool hasInnerChannels(TensorType type) {
 
 namespace {
 
+/// Ops whose operands have the types of results elsewhere: of the program, of a loop or
+/// a branch.
+bool observesLayout(Operation *op) {
+  return op->hasTrait<OpTrait::IsTerminator>() || op->getNumRegions() > 0;
+}
+
 class LayoutChange {
 public:
   explicit LayoutChange(Operation *around) : guards_(rt::guardsAround(around)) {}
@@ -55,7 +61,7 @@ public:
     for (OpOperand &use : llvm::make_early_inc_range(value.getUses())) {
       if (use.getOwner() == replacement.getDefiningOp() && value != replacement)
         continue;
-      if (isa<rt::ReturnOp>(use.getOwner()) && replacement.getType() != old)
+      if (observesLayout(use.getOwner()) && replacement.getType() != old)
         copied(use);
       else if (auto view = dyn_cast<rt::ViewOpInterface>(use.getOwner());
                view && replacement.getType() != old) {

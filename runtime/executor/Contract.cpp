@@ -143,6 +143,18 @@ std::string printRange(const format::Symbol &symbol) {
   return text(symbol.min, " to ", symbol.max);
 }
 
+/// "value for ", or "value 2*s0 + 1 for "
+std::string printMultiple(const format::Symbol &symbol) {
+  if (symbol.step == 1 && symbol.offset == 0)
+    return "value for ";
+  std::string formula = symbol.step == 1 ? "" : text(symbol.step, "*");
+  formula += symbol.name;
+  if (symbol.offset != 0)
+    formula += symbol.offset < 0 ? text(" - ", 0 - uint64_t(symbol.offset))
+                                 : text(" + ", symbol.offset);
+  return text("value ", formula, " for ");
+}
+
 /// "8", or "8 (2*s0 for s0 = 4)" where the number comes from symbols.
 std::string printExpected(const Manifest &manifest, const ShapePlan &plan,
                           format::ExprId id) {
@@ -223,15 +235,20 @@ Status readSymbols(const Manifest &manifest, std::span<const Value> arguments,
   for (size_t i = 0; i < symbols.size(); ++i) {
     const format::Symbol &symbol = manifest.symbols[i];
     const Value &value = arguments[symbol.argument];
-    symbols[i] =
+    const int64_t number =
         symbol.dim < 0 ? value.integer : value.tensor.sizes[size_t(symbol.dim)];
-    if (symbol.dim >= 0 && symbols[i] < 0)
+    if (symbol.dim >= 0 && number < 0)
       return mismatch(ErrorCode::LayoutSize, symbolPlace(manifest, symbol),
-                      "a size of at least 0", text(symbols[i]));
-    if (symbols[i] < symbol.min || symbols[i] > symbol.max)
-      return mismatch(ErrorCode::LayoutRange, symbolPlace(manifest, symbol),
-                      text("a value for ", symbol.name, " of ", printRange(symbol)),
-                      text(symbols[i]));
+                      "a size of at least 0", text(number));
+    // A number that is no multiple is left to checkSizes().
+    int64_t multiple = 0;
+    const bool overflows = __builtin_sub_overflow(number, symbol.offset, &multiple);
+    symbols[i] = multiple / symbol.step;
+    if (overflows || symbols[i] < symbol.min || symbols[i] > symbol.max)
+      return mismatch(
+          ErrorCode::LayoutRange, symbolPlace(manifest, symbol),
+          text("a ", printMultiple(symbol), symbol.name, " of ", printRange(symbol)),
+          text(number));
   }
   return {};
 }

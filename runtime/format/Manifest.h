@@ -53,13 +53,15 @@ struct ExprNode {
 using ExprId = uint32_t;
 
 /// A size that is only known at run time. Its value is read from a dimension of an
-/// argument or from an integer argument.
+/// argument or from an integer argument, which is `step` times the symbol and `offset`.
 struct Symbol {
   std::string name;
   int64_t min = 0;
   int64_t max = INT64_MAX;
   uint32_t argument = 0;
   int32_t dim = -1; // -1: the value of the integer argument itself
+  int64_t step = 1; // positive
+  int64_t offset = 0;
   bool operator==(const Symbol &) const = default;
 };
 

@@ -25,7 +25,7 @@ template <> inline constexpr uint8_t kEnumerators<Step::Kind> = 3;
 
 void fields(auto &io, Is<ExprNode> auto &x) { io(x.op, x.a, x.b); }
 void fields(auto &io, Is<Symbol> auto &x) {
-  io(x.name, x.min, x.max, x.argument, x.dim);
+  io(x.name, x.min, x.max, x.argument, x.dim, x.step, x.offset);
 }
 void fields(auto &io, Is<Storage> auto &x) { io(x.kind, x.index, x.offset, x.bytes); }
 void fields(auto &io, Is<TensorSpec> auto &x) { io(x.dtype, x.sizes, x.strides); }

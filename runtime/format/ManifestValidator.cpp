@@ -78,6 +78,7 @@ private:
     for (const Symbol &symbol : m_.symbols) {
       const std::string where = text("symbol '", symbol.name, "'");
       expect(symbol.min <= symbol.max, where, " has an empty range");
+      expect(symbol.step >= 1, where, " is read in steps of ", symbol.step);
       index(symbol.argument, m_.arguments.size(), where, "argument");
       if (!problem_.empty())
         return;

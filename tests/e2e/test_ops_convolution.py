@@ -244,3 +244,27 @@ def test_same_bits_for_any_threads(tmp_path):
     for threads in (2, 3, 4):
         for ours, theirs in zip(compiled(x, threads=threads), one, strict=True):
             assert torch.equal(ours, theirs)
+
+
+class Halved(torch.nn.Module):
+    """Down by two and up again."""
+
+    def forward(self, x, w):
+        y = F.conv2d(x, w, stride=2, padding=1)
+        return x + F.conv_transpose2d(y, w, stride=2, padding=1, output_padding=1)
+
+
+def test_sizes_that_are_multiples(tmp_path):
+    height, width = Dim("h", min=2, max=50), Dim("w", min=2, max=50)
+    compiled = harness.compile_module(
+        tmp_path,
+        Halved(),
+        operands([1, 4, 8, 12], [4, 4, 3, 3]),
+        dynamic_shapes=({2: 2 * height, 3: 4 * width}, None),
+    )
+    for sizes in [(8, 12), (4, 8), (100, 40)]:
+        compiled.check(*operands([1, 4, *sizes], [4, 4, 3, 3]))
+    with pytest.raises(Exception, match=r"dimension 2: expected size 8 .*but got 9"):
+        compiled(*operands([1, 4, 9, 12], [4, 4, 3, 3]))
+    with pytest.raises(Exception, match=r"dimension 3: expected a value 4\*.*but got 400"):
+        compiled(*operands([1, 4, 8, 400], [4, 4, 3, 3]))

@@ -296,3 +296,22 @@ TEST_CASE("a module that contradicts itself at some sizes") {
       "RT_MODULE_PLAN: the module contradicts itself: a buffer of 128 bytes at byte 64 "
       "of an arena of 128 bytes");
 }
+
+TEST_CASE("a symbol of which a size is a multiple") {
+  TestModule m = leavesModule();
+  m.manifest.symbols = {{"k", 0, 100, 1, -1, 3, 2}};
+  m.manifest.arguments[1].value =
+      m.op(format::ExprOp::Add, m.op(format::ExprOp::Mul, m.number(3), m.symbol(0)),
+           m.number(2));
+  Fixture f(std::move(m));
+  const Leaf x{DType::F32, {4}, {1}, f.memory};
+  Value flag = integer(1);
+  flag.kind = Value::Kind::Bool;
+  CHECK(outcome(*f.instance, {flag, integer(14), x.value()}) == "ok");
+  CHECK(
+      outcome(*f.instance, {flag, integer(13), x.value()}) ==
+      "RT_ARGUMENT_VALUE: argument 1 'k': expected 11 (3*k + 2 for k = 3), but got 13");
+  CHECK(outcome(*f.instance, {flag, integer(-4), x.value()}) ==
+        "RT_LAYOUT_RANGE: argument 1 'k': expected a value 3*k + 2 for k of 0 to 100, "
+        "but got -4");
+}
