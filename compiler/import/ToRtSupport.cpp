@@ -200,13 +200,23 @@ std::string SupportCheck::report(const Program &program) const {
 /// Ops that take a tensor without dims for one of rank 1.
 static bool acceptsRankZero(llvm::StringRef op) {
   llvm::StringRef name = op.drop_front(op.find('.') + 1).split('.').first;
+  if (!name.starts_with("_"))
+    name = name.rtrim('_');
   return llvm::StringSwitch<bool>(name)
       .Cases({"sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "any", "all"},
              true)
       .Cases({"var", "std", "var_mean", "std_mean", "norm", "linalg_vector_norm"}, true)
       .Cases({"softmax", "log_softmax", "_softmax", "_log_softmax", "logsumexp"}, true)
-      .Cases({"squeeze", "squeeze_", "flatten", "transpose", "transpose_"}, true)
-      .Cases({"swapaxes", "swapdims", "permute", "index_select"}, true)
+      .Cases({"squeeze", "flatten", "transpose", "swapaxes", "swapdims", "permute"},
+             true)
+      .Cases({"index_select", "index_add", "index_copy", "index_fill", "index_reduce"},
+             true)
+      .Cases({"gather", "scatter", "scatter_add", "scatter_reduce"}, true)
+      .Cases(
+          {"cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "argsort"},
+          true)
+      .Cases({"topk", "kthvalue", "median", "nanmedian", "mode", "max", "min"}, true)
+      .Cases({"nansum", "nanmean", "aminmax", "count_nonzero", "flip", "unfold"}, true)
       .Default(false);
 }
 

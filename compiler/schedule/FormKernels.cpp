@@ -27,7 +27,11 @@ void lowerScatterView(rt::ScatterViewOp op) {
                       rowMajor.getElementType()),
       copy);
   rt::WriteOp::create(builder, op.getLoc(), op.getValue(), region);
-  op.getResult().replaceAllUsesWith(copy);
+  Value result = copy;
+  if (tensorType(op.getResult()) != rowMajor)
+    result =
+        rt::CloneOp::create(builder, op.getLoc(), op.getResult().getType(), result);
+  op.getResult().replaceAllUsesWith(result);
   op.erase();
 }
 
@@ -68,12 +72,12 @@ struct FormKernelsPass : impl::FormKernelsBase<FormKernelsPass> {
     Location loc = FusedLoc::get(builder.getContext(), outlined.locations);
     SmallVector<Type> results;
     if (outlined.targets.empty())
-      results.push_back(root->getResult(0).getType());
+      llvm::append_range(results, root->getResultTypes());
     auto launch = rt::LaunchOp::create(
         builder, loc, results, FlatSymbolRefAttr::get(name), outlined.inputs,
         outlined.targets, builder.getArrayAttr(outlined.values), ArrayAttr());
     if (!results.empty())
-      root->getResult(0).replaceAllUsesWith(launch.getResult(0));
+      root->replaceAllUsesWith(launch.getResults());
     for (Operation *op : llvm::reverse(group.ops))
       erase(op);
   }

@@ -23,6 +23,9 @@ bool isContraction(Operation *op) {
              rt::PackedConvolutionOp, rt::AttentionOp>(op);
 }
 
+/// Whole tensors are walked in an order of their own.
+bool isWhole(Operation *op) { return isa<rt::ScanOp, rt::SortOp, rt::ScatterOp>(op); }
+
 bool isRowOp(Operation *op) {
   return isa<rt::ReductionOpInterface, rt::SoftmaxOp, rt::LogSoftmaxOp,
              rt::LayerNormOp>(op);
@@ -207,6 +210,8 @@ size_t Grouping::newGroup(Operation *op) {
   }
   if (isContraction(op))
     group.kind = Kind::Contraction;
+  if (isWhole(op))
+    group.kind = Kind::Whole;
   if (isRowOp(op)) {
     group.kind = Kind::Row;
     group.domain = tensorType(op->getOperand(0)).getSizes();
@@ -280,6 +285,10 @@ bool Grouping::canMerge(Operation *producer, const Uses &uses,
     return false;
   if (isa<rt::ScatterViewOp>(producer) || isa<rt::ScatterViewOp>(group.ops.front()))
     return false;
+  if (isWhole(producer))
+    return false;
+  if (group.kind == Kind::Whole)
+    return isCheap(producer) && !isSeenThroughWindows(uses);
   if (isContraction(producer))
     return canMergeContraction(producer, uses, group);
   if (isRowOp(producer))

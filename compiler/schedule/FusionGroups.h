@@ -15,6 +15,7 @@ struct FusionGroup {
     Map,         // each element on its own
     Row,         // reductions over `reduced` dims of `domain`
     Contraction, // one contraction or attention, with pointwise ops on its result
+    Whole,       // an op with a kernel of its own, after cheap ops: scan, sort, scatter
     Write,       // stores into memory that is there already; otherwise like Map
   };
   Kind kind = Kind::Map;

@@ -124,11 +124,12 @@ OutlinedKernel Outliner::run() {
       result_.targets.push_back(write.getTarget());
       yielded.push_back(storedAs(localValue(write.getValue()), write.getTarget()));
     }
-  if (yielded.empty()) {
-    Value root = group_.root()->getResult(0), local = localValue(root);
-    bool asItIs = local.getDefiningOp() && tensorType(local).getOffset() == Expr(0);
-    yielded.push_back(asItIs ? local : storedAs(local, root));
-  }
+  if (yielded.empty())
+    for (Value result : group_.root()->getResults()) {
+      Value local = localValue(result);
+      bool asItIs = local.getDefiningOp() && tensorType(local).getOffset() == Expr(0);
+      yielded.push_back(asItIs ? local : storedAs(local, result));
+    }
   rt::YieldOp::create(builder_, UnknownLoc::get(context_), yielded);
   layout::Guards guards = rt::guardsAround(group_.root());
   SmallVector<Attribute> declarations;

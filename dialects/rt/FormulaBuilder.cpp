@@ -128,6 +128,8 @@ RTORCH_FLOAT_UNARY(erfc, math::ErfcOp)
 #undef RTORCH_FLOAT_UNARY
 
 Value FormulaBuilder::pow(Value a, Value b) {
+  if (!isFloat(a))
+    return integerPow(a, b);
   return math::PowFOp::create(builder_, loc_, a, b);
 }
 Value FormulaBuilder::atan2(Value y, Value x) {
@@ -277,6 +279,28 @@ Value FormulaBuilder::bitOr(Value a, Value b) {
 Value FormulaBuilder::bitXor(Value a, Value b) {
   return arith::XOrIOp::create(builder_, loc_, a, b);
 }
+
+/// Shifts by counts outside of [0, width) would be undefined.
+static Value isShift(FormulaBuilder &f, Value count) {
+  unsigned width = FormulaBuilder::elementOf(count.getType()).getIntOrFloatBitWidth();
+  Value low = f.compare(FormulaBuilder::Ge, count, f.like(count, 0));
+  return f.bitAnd(
+      low, f.compare(FormulaBuilder::Lt, count, f.integer(count.getType(), width)));
+}
+
+Value FormulaBuilder::shiftLeft(Value a, Value count) {
+  Value valid = isShift(*this, count), zero = like(a, 0);
+  Value shifted = arith::ShLIOp::create(builder_, loc_, a, select(valid, count, zero));
+  return select(valid, shifted, zero);
+}
+
+Value FormulaBuilder::shiftRight(Value a, Value count) {
+  unsigned width = elementOf(a.getType()).getIntOrFloatBitWidth();
+  Value most = integer(a.getType(), width - 1);
+  return arith::ShRSIOp::create(builder_, loc_, a,
+                                select(isShift(*this, count), count, most));
+}
+
 Value FormulaBuilder::select(Value condition, Value a, Value b) {
   return arith::SelectOp::create(builder_, loc_, condition, a, b);
 }

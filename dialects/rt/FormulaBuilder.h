@@ -84,6 +84,14 @@ public:
   Value erf(Value x);
   Value erfc(Value x);
   Value pow(Value a, Value b);
+  Value copySign(Value magnitude, Value sign);
+  Value nextAfter(Value a, Value b);
+  Value gcd(Value a, Value b);
+  Value erfInv(Value x);
+  Value lgamma(Value x);
+  Value digamma(Value x);
+  /// The modified Bessel function of the first kind, times exp(-|x|) if `scaled`.
+  Value besselI(Value x, int order, bool scaled);
   Value relu(Value x);
   Value sigmoid(Value x);
 
@@ -94,6 +102,8 @@ public:
   Value bitAnd(Value a, Value b);
   Value bitOr(Value a, Value b);
   Value bitXor(Value a, Value b);
+  Value shiftLeft(Value a, Value count);
+  Value shiftRight(Value a, Value count);
   Value select(Value condition, Value a, Value b);
   /// Casts as eager PyTorch does to an element type (floats to integers: §5 of its
   /// rules: to bool by != 0, to narrow integers through int32).
@@ -104,6 +114,9 @@ public:
   static Type elementOf(Type type);
 
 private:
+  /// Squares and products until no bit of any lane's exponent is left.
+  Value integerPow(Value base, Value exponent);
+
   mlir::OpBuilder &builder_;
   mlir::Location loc_;
 };

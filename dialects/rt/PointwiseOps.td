@@ -79,8 +79,11 @@ def Rt_FmodOp : Rt_BinaryOp<"fmod", Rt_Tensor, "remainder with the sign of a", "
 def Rt_RemainderOp : Rt_BinaryOp<"remainder", Rt_Tensor, "remainder with the sign of b", "return f.remainder(x[0], x[1]);">;
 def Rt_MaximumOp : Rt_BinaryOp<"maximum", Rt_Tensor, "larger of both; NaN if either is", "return f.maximum(x[0], x[1]);">;
 def Rt_MinimumOp : Rt_BinaryOp<"minimum", Rt_Tensor, "smaller of both; NaN if either is", "return f.minimum(x[0], x[1]);">;
-def Rt_PowOp : Rt_BinaryOp<"pow", Rt_FloatTensor, "a to the power b", "return f.pow(x[0], x[1]);">;
+def Rt_PowOp : Rt_BinaryOp<"pow", Rt_Tensor, "a to the power b; integers wrap, and negative exponents give 1 / a without its fraction", "return f.pow(x[0], x[1]);">;
 def Rt_Atan2Op : Rt_BinaryOp<"atan2", Rt_FloatTensor, "angle of the point (b, a)", "return f.atan2(x[0], x[1]);">;
+def Rt_CopySignOp : Rt_BinaryOp<"copysign", Rt_FloatTensor, "a with the sign of b", "return f.copySign(x[0], x[1]);">;
+def Rt_NextAfterOp : Rt_BinaryOp<"nextafter", Rt_FloatTensor, "the number next to a on the way to b", "return f.nextAfter(x[0], x[1]);">;
+def Rt_GcdOp : Rt_BinaryOp<"gcd", Rt_IntOrBoolTensor, "greatest common divisor", "return f.gcd(x[0], x[1]);">;
 
 //===----------------------------------------------------------------------===//
 // Exponentials, trigonometry
@@ -109,6 +112,13 @@ def Rt_AcoshOp : Rt_UnaryOp<"acosh", Rt_FloatTensor, "inverse hyperbolic cosine"
 def Rt_AtanhOp : Rt_UnaryOp<"atanh", Rt_FloatTensor, "inverse hyperbolic tangent", "return f.atanh(x[0]);">;
 def Rt_ErfOp : Rt_UnaryOp<"erf", Rt_FloatTensor, "error function", "return f.erf(x[0]);">;
 def Rt_ErfcOp : Rt_UnaryOp<"erfc", Rt_FloatTensor, "1 - erf(x)", "return f.erfc(x[0]);">;
+def Rt_ErfInvOp : Rt_UnaryOp<"erfinv", Rt_FloatTensor, "the y whose erf is x", "return f.erfInv(x[0]);">;
+def Rt_LgammaOp : Rt_UnaryOp<"lgamma", Rt_FloatTensor, "logarithm of |gamma(x)|", "return f.lgamma(x[0]);">;
+def Rt_DigammaOp : Rt_UnaryOp<"digamma", Rt_FloatTensor, "derivative of log(gamma(x))", "return f.digamma(x[0]);">;
+def Rt_BesselI0Op : Rt_UnaryOp<"bessel_i0", Rt_FloatTensor, "modified Bessel function of order 0", "return f.besselI(x[0], 0, false);">;
+def Rt_BesselI0eOp : Rt_UnaryOp<"bessel_i0e", Rt_FloatTensor, "bessel_i0(x) * exp(-|x|)", "return f.besselI(x[0], 0, true);">;
+def Rt_BesselI1Op : Rt_UnaryOp<"bessel_i1", Rt_FloatTensor, "modified Bessel function of order 1", "return f.besselI(x[0], 1, false);">;
+def Rt_BesselI1eOp : Rt_UnaryOp<"bessel_i1e", Rt_FloatTensor, "bessel_i1(x) * exp(-|x|)", "return f.besselI(x[0], 1, true);">;
 
 //===----------------------------------------------------------------------===//
 // Activations
@@ -143,6 +153,8 @@ def Rt_BitwiseNotOp : Rt_UnaryOp<"bitwise_not", Rt_IntOrBoolTensor, "each bit in
 def Rt_BitwiseAndOp : Rt_BinaryOp<"bitwise_and", Rt_IntOrBoolTensor, "a and b, each bit", "return f.bitAnd(x[0], x[1]);">;
 def Rt_BitwiseOrOp : Rt_BinaryOp<"bitwise_or", Rt_IntOrBoolTensor, "a or b, each bit", "return f.bitOr(x[0], x[1]);">;
 def Rt_BitwiseXorOp : Rt_BinaryOp<"bitwise_xor", Rt_IntOrBoolTensor, "a differs from b, each bit", "return f.bitXor(x[0], x[1]);">;
+def Rt_ShiftLeftOp : Rt_BinaryOp<"shift_left", Rt_IntOrBoolTensor, "a * 2^b, wrapped; 0 for b outside of the width", "return f.shiftLeft(x[0], x[1]);">;
+def Rt_ShiftRightOp : Rt_BinaryOp<"shift_right", Rt_IntOrBoolTensor, "floor(a / 2^b); 0 or -1 for b outside of the width", "return f.shiftRight(x[0], x[1]);">;
 
 //===----------------------------------------------------------------------===//
 // Selection, conversion

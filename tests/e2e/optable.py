@@ -24,7 +24,12 @@ class Rows(torch.nn.Module):
         self.rows = rows
 
     def forward(self, *operands: Any) -> list[Any]:
-        return [row(*operands) for row in self.rows.values()]
+        return [_plain(row(*operands)) for row in self.rows.values()]
+
+
+def _plain(result: Any) -> Any:
+    """The exporter cannot write named tuples, such as sort's."""
+    return tuple(result) if isinstance(result, tuple) else result
 
 
 class Function(torch.nn.Module):

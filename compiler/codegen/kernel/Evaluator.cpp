@@ -317,7 +317,8 @@ Operation *findUnsupported(rt::KernelOp kernel) {
             rt::IndexOp, rt::PadOp, rt::CatOp, rt::PermuteOp, rt::ExpandOp,
             rt::UnsqueezeOp, rt::SqueezeOp, rt::SelectOp, rt::SliceOp, rt::UnfoldOp,
             rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::ConvolutionOp,
-            rt::PackedConvolutionOp, rt::AttentionOp, rt::YieldOp>(op) ||
+            rt::PackedConvolutionOp, rt::AttentionOp, rt::ScanOp, rt::SortOp,
+            rt::ScatterOp, rt::YieldOp>(op) ||
         (view && viewedFull(view));
     if (!known)
       return &op;
@@ -478,8 +479,8 @@ static bool isInRange(Value index, const Expr &size) {
   return inside(first) && inside(last);
 }
 
-Index Evaluator::checkedIndex(rt::IndexOp op, Value index, const Expr &size,
-                              ArrayRef<Index> indices) {
+Index Evaluator::checkedIndex(Value index, const Expr &size, ArrayRef<Index> indices,
+                              bool wraps, Location loc) {
   Indices at = broadcastIndices(tensorType(index), indices);
   if (isInRange(index, size))
     if (std::optional<Index> affine = affineAt(index, at))
@@ -489,12 +490,12 @@ Index Evaluator::checkedIndex(rt::IndexOp op, Value index, const Expr &size,
   Value limit = lower(size), zero = f.like(loaded, 0);
   if (isa<VectorType>(loaded.getType()))
     limit = broadcast(limit);
-  if (op.getWraps())
+  if (wraps)
     loaded = f.select(f.compare(FormulaBuilder::Lt, loaded, zero), f.add(loaded, limit),
                       loaded);
   Value bad = f.bitOr(f.compare(FormulaBuilder::Lt, loaded, zero),
                       f.compare(FormulaBuilder::Ge, loaded, limit));
-  raiseIf(bad, "index out of range", op.getLoc());
+  raiseIf(bad, "index out of range", loc);
   // A bad index reads element 0 instead; the launch fails all the same.
   Value safe = f.select(bad, zero, loaded);
   return isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe};
@@ -518,7 +519,7 @@ Value Evaluator::index(rt::IndexOp op, ArrayRef<Index> indices) {
     }
     Expr size = source.getSize(dim);
     Value index = op.getIndices()[found - dims.begin()];
-    mapped[dim] = checkedIndex(op, index, size, shared);
+    mapped[dim] = checkedIndex(index, size, shared, op.getWraps(), op.getLoc());
     if (size.constant().value_or(0) == 0 && !isInRange(index, size)) {
       Value some = e_.less(e_.constant(0), lower(size));
       notEmpty = notEmpty ? FormulaBuilder(e_.b, e_.loc).bitAnd(notEmpty, some) : some;
@@ -533,12 +534,15 @@ Value Evaluator::index(rt::IndexOp op, ArrayRef<Index> indices) {
 Value Evaluator::pad(rt::PadOp op, ArrayRef<Index> indices) {
   TensorType source = tensorType(op.getSource()), result = tensorType(op.getResult());
   FormulaBuilder f(e_.b, e_.loc);
+  layout::Guards guards = rt::guardsAround(op);
   Indices mapped(indices);
   Value inside;
   for (int64_t dim = 0; dim < source.getRank(); ++dim) {
     Expr low = cast<rt::ExprAttr>(op.getLow()[dim]).getValue();
     Expr size = source.getSize(dim);
-    if (low.isConstant(0) && size == result.getSize(dim))
+    if (low.isConstant(0) && (size == result.getSize(dim) ||
+                              guards.query(layout::Relation::Le, result.getSize(dim),
+                                           size) == layout::Answer::Proven))
       continue;
     mapped[dim] = addTo(indices[dim], lower(-low));
     Value index = materialize(mapped[dim]), limit = lower(size);

@@ -79,6 +79,11 @@ public:
   /// Stores everything that the kernel yields at one index of the result.
   void storeResults(llvm::ArrayRef<Index> indices);
 
+  /// The place that the element of `index` at `indices` (or of their broadcast) gives
+  /// in a dim of `size`; raises an error at `loc` outside of it.
+  Index checkedIndex(mlir::Value index, const layout::Expr &size,
+                     llvm::ArrayRef<Index> indices, bool wraps, mlir::Location loc);
+
   gemm::Emitter &emitter() { return e_; }
   int64_t width() const { return width_; }
   mlir::Value mask() const { return mask_; }
@@ -95,9 +100,6 @@ private:
   /// one by one.
   std::optional<Indices> mapView(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
   mlir::Value index(rt::IndexOp op, llvm::ArrayRef<Index> indices);
-  /// The place that `index` gives in a dim of `size`; raises an error outside of it.
-  Index checkedIndex(rt::IndexOp op, mlir::Value index, const layout::Expr &size,
-                     llvm::ArrayRef<Index> indices);
   /// The elements of an integer tensor as an affine function of the lanes, if `value`
   /// is rt.iota seen through views.
   std::optional<Index> affineAt(mlir::Value value, llvm::ArrayRef<Index> indices);

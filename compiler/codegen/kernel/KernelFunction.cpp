@@ -54,6 +54,12 @@ KernelInfo emitKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
       return emitDepthwiseKernel(builder, kernel, symbol, target);
     if (isa<rt::LinearOp, rt::MatmulOp, rt::PackedLinearOp>(op))
       return emitGemmKernel(builder, kernel, symbol, target);
+    if (isa<rt::ScanOp>(op))
+      return emitScanKernel(builder, kernel, symbol, target);
+    if (isa<rt::SortOp>(op))
+      return emitSortKernel(builder, kernel, symbol, target);
+    if (isa<rt::ScatterOp>(op))
+      return emitScatterKernel(builder, kernel, symbol, target);
   }
   decomposeRowOps(kernel);
   return emitLoopKernel(builder, kernel, symbol, target);

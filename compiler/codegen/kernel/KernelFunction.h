@@ -40,6 +40,12 @@ KernelInfo emitConvKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);
 KernelInfo emitDepthwiseKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                                llvm::StringRef symbol, const Target &target);
+KernelInfo emitScanKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                          llvm::StringRef symbol, const Target &target);
+KernelInfo emitSortKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                          llvm::StringRef symbol, const Target &target);
+KernelInfo emitScatterKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                             llvm::StringRef symbol, const Target &target);
 KernelInfo emitAttentionKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                                llvm::StringRef symbol, const Target &target);
 

@@ -26,6 +26,15 @@ static int64_t unitStrideDim(TensorType type) {
   return -1;
 }
 
+/// Where dim `dim` of the reduced tensor `type` lies in the domain.
+static int64_t domainDim(TensorType type, int64_t dim, const LoopNest &nest) {
+  if (type.getRank() == static_cast<int64_t>(nest.sizes.size()))
+    return dim;
+  for (int64_t reduced : nest.reduced)
+    dim += reduced <= dim;
+  return dim;
+}
+
 /// The tensor whose layout decides how the kernel walks: what it reads where it
 /// reduces, what it writes otherwise.
 static int64_t chooseLaneDim(rt::KernelOp kernel, const LoopNest &nest) {
@@ -37,6 +46,12 @@ static int64_t chooseLaneDim(rt::KernelOp kernel, const LoopNest &nest) {
     if (tensorType(value).getSizes() == nest.sizes)
       if (int64_t dim = unitStrideDim(tensorType(value)); dim >= 0)
         return dim;
+  // Windows are short: lanes run over neighbouring ones.
+  if (!nest.reduced.empty() && !kernel.getBlock().getOps<rt::UnfoldOp>().empty()) {
+    auto stored = tensorType(kernel.getYield().getOperand(0));
+    if (int64_t dim = unitStrideDim(stored); dim >= 0)
+      return domainDim(stored, dim, nest);
+  }
   for (int64_t dim = nest.sizes.size() - 1; dim >= 0; --dim)
     if (!nest.sizes[dim].isConstant(1))
       return dim;

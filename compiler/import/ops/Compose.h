@@ -15,4 +15,8 @@ Value varianceOver(Emitter &e, Value x, const std::vector<int64_t> &dims,
 /// In float32 for float16 and bfloat16, else as it is.
 Value widened(Emitter &e, Value x);
 
+/// The smallest and the largest number of a dtype: -inf and inf for floats.
+Scalar lowestOf(ScalarType dtype);
+Scalar highestOf(ScalarType dtype);
+
 } // namespace rtorch::translate

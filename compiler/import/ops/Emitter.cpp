@@ -85,6 +85,14 @@ Value Emitter::iota(const Expr &size, ScalarType dtype, const Expr &start,
                              rt::ExprAttr::get(context(), step));
 }
 
+Value Emitter::countAlong(const Expr &size, int64_t dim, int64_t rank) {
+  Value result = iota(size);
+  for (int64_t i = 0; i < rank; ++i)
+    if (i != dim)
+      result = unsqueeze(result, i);
+  return result;
+}
+
 Value Emitter::materialize(const Operand &operand, ScalarType dtype) {
   return operand.tensor ? convert(operand.tensor, dtype) : full(operand.scalar, dtype);
 }
@@ -300,6 +308,105 @@ Value Emitter::indexSelect(Value source, Value indices, int64_t dim) {
   sizes.insert(sizes.begin() + dim, inner.begin(), inner.end());
   return compute<rt::IndexOp>(sizes, dtypeOf(source), source, ValueRange{indices},
                               ArrayRef<int64_t>{dim}, dim, false);
+}
+
+/// Sizes of a result of rt.index, and of the updates of rt.scatter.
+static std::optional<Dims> indexedSizes(Emitter &e, Value source,
+                                        ArrayRef<Value> indices, ArrayRef<int64_t> dims,
+                                        int64_t position) {
+  std::optional<Dims> common = e.broadcast({indices.begin(), indices.end()});
+  if (!common)
+    return std::nullopt;
+  Dims sizes;
+  for (int64_t dim = 0; dim < rankOf(source); ++dim)
+    if (!llvm::is_contained(dims, dim))
+      sizes.push_back(sizeOf(source, dim));
+  sizes.insert(sizes.begin() + position, common->begin(), common->end());
+  return sizes;
+}
+
+Value Emitter::index(Value source, ArrayRef<Value> indices, ArrayRef<int64_t> dims,
+                     int64_t position, bool wraps) {
+  if (!source || !llvm::all_of(indices, [](Value v) { return bool(v); }))
+    return {};
+  std::optional<Dims> sizes = indexedSizes(*this, source, indices, dims, position);
+  return sizes ? compute<rt::IndexOp>(*sizes, dtypeOf(source), source,
+                                      ValueRange(indices), dims, position, wraps)
+               : Value();
+}
+
+Value Emitter::scatter(Value source, ArrayRef<Value> indices, Value updates,
+                       ArrayRef<int64_t> dims, int64_t position, bool wraps,
+                       StringRef combine) {
+  if (!source || !updates || !llvm::all_of(indices, [](Value v) { return bool(v); }))
+    return {};
+  std::optional<Dims> sizes = indexedSizes(*this, source, indices, dims, position);
+  updates = sizes ? expand(updates, *sizes) : Value();
+  if (!updates)
+    return {};
+  return compute<rt::ScatterOp>(sizesOf(source), dtypeOf(source), source,
+                                ValueRange(indices), updates, dims, position, combine,
+                                wraps);
+}
+
+/// Indices that select along `dim` and count along the other dims.
+static std::vector<Value> indicesAlong(Emitter &e, Value indices, int64_t dim) {
+  std::vector<Value> all;
+  for (int64_t i = 0; i < rankOf(indices); ++i)
+    all.push_back(i == dim ? indices
+                           : e.countAlong(sizeOf(indices, i), i, rankOf(indices)));
+  return all;
+}
+
+Value Emitter::gather(Value source, Value indices, int64_t dim) {
+  if (!source || !indices)
+    return {};
+  if (rankOf(source) != rankOf(indices)) {
+    error() << "expects indices of rank " << rankOf(source) << ", but got "
+            << rt::tensorType(indices);
+    return {};
+  }
+  return index(source, indicesAlong(*this, indices, dim), allDims(rankOf(source)), 0,
+               false);
+}
+
+Value Emitter::scatterAlong(Value source, Value indices, Value updates, int64_t dim,
+                            StringRef combine) {
+  if (!source || !indices)
+    return {};
+  if (rankOf(source) != rankOf(indices)) {
+    error() << "expects indices of rank " << rankOf(source) << ", but got "
+            << rt::tensorType(indices);
+    return {};
+  }
+  return scatter(source, indicesAlong(*this, indices, dim), updates,
+                 allDims(rankOf(source)), 0, false, combine);
+}
+
+Value Emitter::scan(Value x, int64_t dim, StringRef combine) {
+  return x ? compute<rt::ScanOp>(sizesOf(x), dtypeOf(x), x, dim, combine) : x;
+}
+
+std::pair<Value, Value> Emitter::sort(Value x, int64_t dim, bool descending) {
+  if (!x)
+    return {};
+  Type values = rowMajor(sizesOf(x), dtypeOf(x));
+  Type indices = rowMajor(sizesOf(x), ScalarType::Long);
+  auto op = rt::SortOp::create(builder, loc, values, indices, x, dim, descending);
+  SmallVector<Dims> strides = op.eagerStrides(guards);
+  for (auto [result, dims] : llvm::zip_equal(op->getResults(), strides))
+    result.setType(withLayout(result, {sizesOf(x), dims, 0}));
+  return {op.getValues(), op.getIndices()};
+}
+
+Value Emitter::pad(Value x, const Dims &low, const Dims &sizes, const Scalar &value) {
+  if (!x)
+    return x;
+  SmallVector<Attribute> starts;
+  for (const Expr &start : low)
+    starts.push_back(rt::ExprAttr::get(context(), start));
+  return compute<rt::PadOp>(sizes, dtypeOf(x), x, builder.getArrayAttr(starts),
+                            elementAttr(value, dtypeOf(x)));
 }
 
 Value Emitter::cat(ArrayRef<Value> inputs, int64_t dim) {

@@ -69,6 +69,8 @@ public:
   /// start, start + step, ... of an integer dtype.
   Value iota(const Expr &size, ScalarType dtype = ScalarType::Long,
              const Expr &start = 0, const Expr &step = 1);
+  /// 0, 1, ... along dim `dim` of `rank` dims, the others of size 1.
+  Value countAlong(const Expr &size, int64_t dim, int64_t rank);
   /// The operand in `dtype`: a tensor converted, a number as rank 0.
   Value materialize(const Operand &operand, ScalarType dtype);
 
@@ -114,7 +116,28 @@ public:
   Value matmul(Value lhs, Value rhs);
   Value linear(Value x, Value weight, Value bias);
   Value indexSelect(Value source, Value indices, int64_t dim);
+  /// Elements of `source` at the indices' broadcast, one tensor of indices for each of
+  /// `dims`; the indices' dims stand at `position` of the result.
+  Value index(Value source, llvm::ArrayRef<Value> indices, llvm::ArrayRef<int64_t> dims,
+              int64_t position, bool wraps);
+  /// `source` with updates combined at such places; see rt.scatter.
+  Value scatter(Value source, llvm::ArrayRef<Value> indices, Value updates,
+                llvm::ArrayRef<int64_t> dims, int64_t position, bool wraps,
+                llvm::StringRef combine);
+  /// torch.gather: the element of `source` at each element's own place, but for `dim`,
+  /// whose index `indices` gives.
+  Value gather(Value source, Value indices, int64_t dim);
+  /// torch.scatter, the same for writing.
+  Value scatterAlong(Value source, Value indices, Value updates, int64_t dim,
+                     llvm::StringRef combine);
+  /// Running combinations along a dim.
+  Value scan(Value x, int64_t dim, llvm::StringRef combine);
+  /// Elements in order, stable, and where they were.
+  std::pair<Value, Value> sort(Value x, int64_t dim, bool descending);
   Value cat(llvm::ArrayRef<Value> inputs, int64_t dim);
+  /// `x` from index `low` on in a tensor of `sizes`, with `value` around it; what lies
+  /// outside of it is cut off.
+  Value pad(Value x, const Dims &low, const Dims &sizes, const Scalar &value);
 
   /// Stores `value`, broadcast and converted, into the memory of `target`.
   mlir::LogicalResult write(Value value, Value target);

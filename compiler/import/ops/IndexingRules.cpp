@@ -15,73 +15,6 @@ Value indexSelect(Call &c) {
   return c.indexSelect(x, index, c.dim("dim", rankOf(x)));
 }
 
-/// The one index of index.Tensor that is not None, by dim; nullopt if there are more.
-std::optional<size_t> onlyIndex(const importer::Node &node) {
-  const importer::Argument *argument = node.find("indices");
-  if (!argument)
-    return std::nullopt;
-  if (auto *list = std::get_if<importer::TensorList>(argument))
-    return list->size() == 1 ? std::optional<size_t>(0) : std::nullopt;
-  auto *list = std::get_if<importer::OptionalTensorList>(argument);
-  std::optional<size_t> found;
-  for (size_t i = 0; list && i < list->size(); ++i) {
-    if (!(*list)[i])
-      continue;
-    if (found)
-      return std::nullopt;
-    found = i;
-  }
-  return found;
-}
-
-std::string refuseIndex(const importer::Graph &graph, const importer::Node &node) {
-  std::optional<size_t> dim = onlyIndex(node);
-  if (!dim)
-    return "indexing by more than one tensor is not supported";
-  importer::ValueId id = referencesOf(*node.find("indices")).front();
-  const importer::TensorMeta *meta = graph.value(id).tensor();
-  if (!meta || (meta->dtype != ScalarType::Long && meta->dtype != ScalarType::Int))
-    return "indexing by a mask is not supported: the result's size depends on data";
-  return {};
-}
-
-/// x[..., i, ...] with one tensor of indices; negative ones count from the end.
-Value index(Call &c) {
-  Value x = c.tensor("self");
-  if (!x)
-    return x;
-  size_t dim = *onlyIndex(c.node);
-  if (static_cast<int64_t>(dim) >= rankOf(x)) {
-    c.error() << "too many indices for " << rt::tensorType(x);
-    return {};
-  }
-  Value indices = c.optionalTensors("indices")[dim];
-  if (!indices)
-    return {};
-  ScalarType dtype = dtypeOf(indices);
-  Value wrapped =
-      c.binary<rt::AddOp>(indices, c.full(Scalar::of(sizeOf(x, dim)), dtype));
-  Value negative = c.compare<rt::LtOp>(indices, c.number(0, dtype));
-  Value result = c.indexSelect(x, c.where(negative, wrapped, indices), dim);
-  if (!result)
-    return result;
-  // Strides: the pointwise rule, with x at stride 0 where it is indexed.
-  layout::Layout source{sizesOf(result), {}, 0}, index{sizesOf(result), {}, 0};
-  Dims strides = layoutOf(x).strides, indexStrides = layoutOf(indices).strides;
-  for (int64_t i = 0; i < rankOf(result); ++i) {
-    int64_t inner = i - static_cast<int64_t>(dim);
-    bool isIndexed = inner >= 0 && inner < rankOf(indices);
-    source.strides.push_back(
-        isIndexed ? Expr(0) : strides[inner < 0 ? i : i - rankOf(indices) + 1]);
-    index.strides.push_back(isIndexed ? indexStrides[inner] : Expr(0));
-    if (!isIndexed)
-      index.sizes[i] = 1;
-  }
-  const layout::Layout operands[] = {source, index};
-  return c.withStrides(result,
-                       layout::pointwiseStrides(sizesOf(result), operands, c.guards));
-}
-
 Value embedding(Call &c) {
   return c.indexSelect(c.tensor("weight"), c.tensor("indices"), 0);
 }
@@ -292,6 +225,16 @@ Value selectScatter(Call &c) {
   return scatterView(c, layout::selectIndex(rowMajorOf(x), dim, index));
 }
 
+Value diagonalScatter(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  return scatterView(c,
+                     layout::diagonalOf(rowMajorOf(x), c.integer("offset").value_or(0),
+                                        c.dim("dim1", rankOf(x)),
+                                        c.dim("dim2", rankOf(x)), c.guards));
+}
+
 /// x[1:] - x[:-1] along a dim, once.
 Value diff(Call &c) {
   Value x = c.tensor("self");
@@ -312,8 +255,6 @@ Value diff(Call &c) {
 
 void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.index_select.default"}, indexSelect);
-  addRule(table, {"aten.index.Tensor"}, index);
-  table["aten.index.Tensor"].refuse = refuseIndex;
   addRule(table, {"aten.embedding.default"}, embedding);
   addRule(table, {"aten.cat.default", "aten.concat.default"}, cat);
   addRule(table, {"aten.stack.default"}, stack);
@@ -328,6 +269,7 @@ void addIndexingRules(RuleTable &table) {
   table["aten.pad.default"].refuse = refusePadMode;
   addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
   addRule(table, {"aten.select_scatter.default"}, selectScatter);
+  addRule(table, {"aten.diagonal_scatter.default"}, diagonalScatter);
   addRule(table, {"aten.diff.default"}, diff);
 }
 

@@ -128,8 +128,11 @@ template <typename Op> Value argExtreme(Call &c) {
 /// max.dim and min.dim: values and indices.
 template <typename Op> Results extremeWithIndex(Call &c) {
   Value x = c.tensor("self");
-  if (!x || rankOf(x) == 0)
+  if (!x)
     return mlir::failure();
+  if (rankOf(x) == 0)
+    return std::vector<Value>{c.cloneRowMajor(x),
+                              c.full(Scalar::of(int64_t(0)), ScalarType::Long)};
   int64_t dim = c.dim("dim", rankOf(x));
   bool keep = c.boolean("keepdim");
   Value values = c.reduce<Op>(x, {dim}, keep), indices;

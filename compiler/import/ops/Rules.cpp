@@ -35,6 +35,13 @@ const RuleTable &ruleTable() {
     addCreationRules(table);
     addIndexingRules(table);
     addRecurrentRules(table);
+    addPoolingRules(table);
+    addPaddingRules(table);
+    addResampleRules(table);
+    addScatterRules(table);
+    addOrderRules(table);
+    addLossRules(table);
+    addCompositeRules(table);
     addCheckRules(table);
     return table;
   }();

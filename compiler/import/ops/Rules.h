@@ -47,6 +47,13 @@ void addConversionRules(RuleTable &table);
 void addCreationRules(RuleTable &table);
 void addIndexingRules(RuleTable &table);
 void addRecurrentRules(RuleTable &table);
+void addPoolingRules(RuleTable &table);
+void addPaddingRules(RuleTable &table);
+void addResampleRules(RuleTable &table);
+void addScatterRules(RuleTable &table);
+void addOrderRules(RuleTable &table);
+void addLossRules(RuleTable &table);
+void addCompositeRules(RuleTable &table);
 void addCheckRules(RuleTable &table);
 
 /// All rules.

@@ -1,0 +1,201 @@
+// Stable sorting along a dim. Each element becomes one integer word whose upper half
+// orders like the element and whose lower half is its index: words are all different,
+// so that any sort of them is stable. The words of a line are merged bottom up between
+// two halves of the scratch memory.
+#include "compiler/codegen/kernel/SliceNest.h"
+
+using namespace mlir;
+using rtorch::layout::Expr;
+using rtorch::rt::FormulaBuilder;
+using rtorch::rt::tensorType;
+
+namespace rtorch::codegen {
+namespace {
+
+class SortKernel {
+public:
+  SortKernel(KernelState &state, rt::SortOp sort) : state_(state), sort_(sort) {
+    Type element = registerType(tensorType(sort.getX()).getElementType());
+    wide_ = element.getIntOrFloatBitWidth() > 32;
+  }
+
+  KernelInfo info() const;
+  void emitTile(OpBuilder &builder, Value tile, Value scratch);
+
+private:
+  void emitLine(gemm::Emitter &e, const Indices &position, Value scratch);
+  /// An integer that orders like `x`, NaN last.
+  Value keyOf(FormulaBuilder &f, Value x) const;
+  Value pack(gemm::Emitter &e, Value key, Value index) const;
+  Value indexOf(gemm::Emitter &e, Value word) const;
+  /// Sorts `count` words at `from`, with room for as many at `to`; gives where they
+  /// are.
+  Value mergeSort(gemm::Emitter &e, Value from, Value to, Value count);
+  void mergeRuns(gemm::Emitter &e, Value from, Value to, Value start, Value middle,
+                 Value end);
+
+  int64_t wordBytes() const { return wide_ ? 16 : 8; }
+  Type keyType(OpBuilder &b) const { return b.getIntegerType(wide_ ? 64 : 32); }
+  Type wordType(OpBuilder &b) const { return b.getIntegerType(wide_ ? 128 : 64); }
+  Expr lineSize() const { return tensorType(sort_.getX()).getSize(sort_.getDim()); }
+  SliceNest nest() const;
+
+  KernelState &state_;
+  mutable rt::SortOp sort_; // a handle, whose getters are not const
+  bool wide_;
+};
+
+SliceNest SortKernel::nest() const {
+  SliceNest nest;
+  nest.sizes = tensorType(sort_.getX()).getSizes();
+  for (int64_t dim = 0; dim < static_cast<int64_t>(nest.sizes.size()); ++dim)
+    if (dim != static_cast<int64_t>(sort_.getDim()))
+      nest.outer.push_back(dim);
+  nest.slice = lineSize() * 8; // levels of merging
+  return nest;
+}
+
+KernelInfo SortKernel::info() const {
+  KernelInfo info;
+  info.grid = nest().grid();
+  info.scratchBytes = layout::ceildiv(lineSize() * wordBytes(), 64) * 128;
+  return info;
+}
+
+void SortKernel::emitTile(OpBuilder &builder, Value tile, Value scratch) {
+  gemm::Emitter e(builder, sort_.getLoc());
+  nest().forSlices(e, state_, tile, [&](const Indices &position, Value) {
+    emitLine(e, position, scratch);
+  });
+}
+
+Value SortKernel::keyOf(FormulaBuilder &f, Value x) const {
+  Type key = keyType(f.builder());
+  if (!isa<FloatType>(x.getType()))
+    return f.convert(x, key);
+  Value bits = arith::BitcastOp::create(f.builder(), f.loc(), key, x);
+  Value largest = f.highest(key);
+  // Negative numbers order the other way round; both zeros are equal.
+  Value flipped = f.bitXor(bits, largest);
+  Value ordered =
+      f.select(f.compare(FormulaBuilder::Lt, bits, f.like(bits, 0)), flipped, bits);
+  ordered = f.select(f.compare(FormulaBuilder::Eq, x, f.like(x, 0)), f.like(bits, 0),
+                     ordered);
+  return f.select(f.isNan(x), largest, ordered);
+}
+
+Value SortKernel::pack(gemm::Emitter &e, Value key, Value index) const {
+  FormulaBuilder f(e.b, e.loc);
+  if (sort_.getDescending())
+    key = f.bitNot(key);
+  Type word = wordType(e.b);
+  Value high = f.shiftLeft(f.convert(key, word), f.integer(word, wide_ ? 64 : 32));
+  return f.bitOr(high, f.convert(index, word));
+}
+
+Value SortKernel::indexOf(gemm::Emitter &e, Value word) const {
+  FormulaBuilder f(e.b, e.loc);
+  if (wide_)
+    return arith::TruncIOp::create(e.b, e.loc, e.b.getI64Type(), word);
+  return f.bitAnd(word, f.integer(word.getType(), 0xffffffff));
+}
+
+void SortKernel::mergeRuns(gemm::Emitter &e, Value from, Value to, Value start,
+                           Value middle, Value end) {
+  Type word = wordType(e.b);
+  auto at = [&](Value base, Value index) { return e.address(word, base, index); };
+  auto merging = scf::WhileOp::create(
+      e.b, e.loc, TypeRange{e.b.getI64Type(), e.b.getI64Type()},
+      ValueRange{start, middle},
+      [&](OpBuilder &, Location, ValueRange v) {
+        Value both =
+            arith::AndIOp::create(e.b, e.loc, e.less(v[0], middle), e.less(v[1], end));
+        scf::ConditionOp::create(e.b, e.loc, both, v);
+      },
+      [&](OpBuilder &, Location, ValueRange v) {
+        Value a = e.load(word, at(from, v[0])), b = e.load(word, at(from, v[1]));
+        Value first = e.less(a, b);
+        Value place = e.sub(e.add(v[0], v[1]), middle);
+        e.store(e.select(first, a, b), at(to, place));
+        Value moved = arith::ExtUIOp::create(e.b, e.loc, e.b.getI64Type(), first);
+        Value next = e.add(v[0], moved);
+        Value other = e.add(v[1], e.sub(e.constant(1), moved));
+        scf::YieldOp::create(e.b, e.loc, ValueRange{next, other});
+      });
+  Value i = merging.getResult(0), j = merging.getResult(1);
+  // What is left of one run lies behind all of the other.
+  Value offset = e.sub(j, middle);
+  e.loop(i, middle, 1, [&](Value k) {
+    e.store(e.load(word, at(from, k)), at(to, e.add(k, offset)));
+  });
+  e.loop(j, end, 1, [&](Value k) { e.store(e.load(word, at(from, k)), at(to, k)); });
+}
+
+Value SortKernel::mergeSort(gemm::Emitter &e, Value from, Value to, Value count) {
+  Type i64 = e.b.getI64Type(), pointer = from.getType();
+  auto passes = scf::WhileOp::create(
+      e.b, e.loc, TypeRange{i64, pointer, pointer}, ValueRange{e.constant(1), from, to},
+      [&](OpBuilder &, Location, ValueRange v) {
+        scf::ConditionOp::create(e.b, e.loc, e.less(v[0], count), v);
+      },
+      [&](OpBuilder &, Location, ValueRange v) {
+        Value run = v[0], pair = e.mul(run, 2);
+        Value pairs = e.div(e.add(count, e.sub(pair, e.constant(1))), pair);
+        e.loop(pairs, [&](Value number) {
+          Value start = e.mul(number, pair);
+          Value middle = e.min(e.add(start, run), count);
+          mergeRuns(e, v[1], v[2], start, middle, e.min(e.add(start, pair), count));
+        });
+        scf::YieldOp::create(e.b, e.loc, ValueRange{pair, v[2], v[1]});
+      });
+  return passes.getResult(1);
+}
+
+void SortKernel::emitLine(gemm::Emitter &e, const Indices &position, Value scratch) {
+  FormulaBuilder f(e.b, e.loc);
+  Type word = wordType(e.b);
+  int64_t dim = sort_.getDim();
+  Value count = e.lower(lineSize(), state_.symbols);
+  Expr half = layout::ceildiv(lineSize() * wordBytes(), 64) * 64;
+  Value other = e.address(e.b.getI8Type(), scratch, e.lower(half, state_.symbols));
+  e.loop(count, [&](Value i) {
+    Indices here = position;
+    here[dim] = Index{i};
+    Evaluator values(state_, e.b, e.loc, 1, {});
+    Value key = keyOf(f, values.at(sort_.getX(), here));
+    e.store(pack(e, key, i), e.address(word, scratch, i));
+  });
+  Value sorted = mergeSort(e, scratch, other, count);
+  size_t inputs = state_.kernel.getBlock().getNumArguments();
+  auto results = state_.kernel.getYield().getOperands();
+  e.loop(count, [&](Value i) {
+    Indices here = position, source = position;
+    here[dim] = Index{i};
+    Value index = indexOf(e, e.load(word, e.address(word, sorted, i)));
+    source[dim] = Index{index};
+    Evaluator values(state_, e.b, e.loc, 1, {});
+    values.store(values.at(sort_.getX(), source), tensorType(results[0]),
+                 state_.buffers[inputs], here);
+    rt::TensorType type = tensorType(results[1]);
+    values.store(f.convert(index, type.getElementType()), type,
+                 state_.buffers[inputs + 1], here);
+  });
+}
+
+} // namespace
+
+KernelInfo emitSortKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
+                          const Target &) {
+  KernelState state;
+  state.kernel = kernel;
+  SortKernel sort(state, *kernel.getBlock().getOps<rt::SortOp>().begin());
+  KernelInfo info = sort.info();
+  emitKernelFunction(builder, symbol, state,
+                     [&](OpBuilder &b, Value tile, Value scratch) {
+                       sort.emitTile(b, tile, scratch);
+                     });
+  info.sites = std::move(state.sites);
+  return info;
+}
+
+} // namespace rtorch::codegen

@@ -1,0 +1,5 @@
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::translate {
+void addPaddingRules(RuleTable &) {}
+} // namespace rtorch::translate

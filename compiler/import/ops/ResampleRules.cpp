@@ -1,0 +1,5 @@
+#include "compiler/import/ops/Rules.h"
+
+namespace rtorch::translate {
+void addResampleRules(RuleTable &) {}
+} // namespace rtorch::translate

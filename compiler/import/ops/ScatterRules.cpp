@@ -1,0 +1,611 @@
+// Reading and writing at places that tensors of indices give.
+#include "compiler/import/ops/Compose.h"
+#include "compiler/import/ops/Rules.h"
+
+#include <cmath>
+
+namespace rtorch::translate {
+
+Scalar lowestOf(ScalarType dtype) {
+  switch (dtype) {
+  case ScalarType::Char:
+    return Scalar::of(int64_t(INT8_MIN));
+  case ScalarType::Short:
+    return Scalar::of(int64_t(INT16_MIN));
+  case ScalarType::Int:
+    return Scalar::of(int64_t(INT32_MIN));
+  case ScalarType::Long:
+    return Scalar::of(int64_t(INT64_MIN));
+  default:
+    return isFloat(dtype) ? Scalar::of(-INFINITY) : Scalar::of(int64_t(0));
+  }
+}
+
+Scalar highestOf(ScalarType dtype) {
+  switch (dtype) {
+  case ScalarType::Byte:
+    return Scalar::of(int64_t(UINT8_MAX));
+  case ScalarType::Char:
+    return Scalar::of(int64_t(INT8_MAX));
+  case ScalarType::Short:
+    return Scalar::of(int64_t(INT16_MAX));
+  case ScalarType::Int:
+    return Scalar::of(int64_t(INT32_MAX));
+  case ScalarType::Long:
+    return Scalar::of(int64_t(INT64_MAX));
+  default:
+    return isFloat(dtype) ? Scalar::of(INFINITY) : Scalar::of(true);
+  }
+}
+
+namespace {
+
+/// The tensors that index dims, in order; null for None.
+using IndexList = std::vector<Value>;
+
+/// Which dims are indexed, by what, and where the indices' dims stand in the result:
+/// in place if the indexed dims are neighbours, else in front.
+struct Indexing {
+  std::vector<int64_t> dims;
+  std::vector<Value> indices;
+  int64_t position = 0;
+};
+
+std::optional<Indexing> indexingOf(Call &c, Value x, const IndexList &list) {
+  Indexing result;
+  for (auto [dim, index] : llvm::enumerate(list)) {
+    if (!index)
+      continue;
+    if (static_cast<int64_t>(dim) >= rankOf(x)) {
+      c.error() << "too many indices for " << rt::tensorType(x);
+      return std::nullopt;
+    }
+    result.dims.push_back(dim);
+    result.indices.push_back(index);
+  }
+  bool adjacent =
+      !result.dims.empty() && result.dims.back() - result.dims.front() + 1 ==
+                                  static_cast<int64_t>(result.dims.size());
+  result.position = adjacent ? result.dims.front() : 0;
+  return result;
+}
+
+/// Eager's strides: the pointwise rule, with x at stride 0 where it is indexed.
+Dims indexStrides(Call &c, Value x, const Indexing &at, const Dims &sizes) {
+  int64_t common = static_cast<int64_t>(sizes.size()) - rankOf(x) + at.dims.size();
+  layout::Layout source{sizes, {}, 0};
+  for (int64_t dim = 0; dim < rankOf(x); ++dim)
+    if (!llvm::is_contained(at.dims, dim))
+      source.strides.push_back(layoutOf(x).strides[dim]);
+  source.strides.insert(source.strides.begin() + at.position, common, Expr(0));
+  std::vector<layout::Layout> operands{source};
+  for (Value index : at.indices) {
+    layout::Layout operand{Dims(sizes.size(), 1), Dims(sizes.size(), 0), 0};
+    int64_t start = at.position + common - rankOf(index);
+    for (int64_t i = 0; i < rankOf(index); ++i) {
+      operand.sizes[start + i] = sizeOf(index, i);
+      operand.strides[start + i] = layoutOf(index).strides[i];
+    }
+    operands.push_back(std::move(operand));
+  }
+  return layout::pointwiseStrides(sizes, operands, c.guards);
+}
+
+/// x[..., i, ...]; negative indices count from the end.
+Value index(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  std::optional<Indexing> at = indexingOf(c, x, c.optionalTensors("indices"));
+  if (!at)
+    return {};
+  if (at->dims.empty())
+    return c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
+  Value result = c.index(x, at->indices, at->dims, at->position, true);
+  return result ? c.withStrides(result, indexStrides(c, x, *at, sizesOf(result)))
+                : result;
+}
+
+/// The mask that is the only index of the node, and the dim it begins at.
+std::optional<std::pair<Value, int64_t>> onlyMask(const IndexList &list) {
+  std::optional<std::pair<Value, int64_t>> mask;
+  int64_t dim = 0;
+  for (Value index : list) {
+    if (!index) {
+      ++dim;
+      continue;
+    }
+    if (mask || dtypeOf(index) != ScalarType::Bool)
+      return std::nullopt;
+    mask = {index, dim};
+    dim += rankOf(index);
+  }
+  return mask;
+}
+
+enum class Masks { Refused, OneValue };
+
+/// Indexing by masks gives sizes that depend on data; writing one value does not.
+std::string refuseMasks(const importer::Graph &graph, const importer::Node &node,
+                        Masks masks) {
+  bool anyMask = false, anyIndex = false;
+  for (importer::ValueId id : referencesOf(*node.find("indices"))) {
+    const importer::TensorMeta *meta = graph.value(id).tensor();
+    if (!meta || meta->dtype == ScalarType::Bool || meta->dtype == ScalarType::Byte)
+      anyMask = true;
+    else
+      anyIndex = true;
+  }
+  if (!anyMask)
+    return {};
+  if (masks == Masks::OneValue && !anyIndex)
+    return {};
+  return "indexing by a mask is not supported: the result's size depends on data";
+}
+
+/// x[mask] = values, for values that do not depend on how many elements are chosen.
+Value putMasked(Call &c, Value x, Value mask, int64_t dim, Value values, bool add) {
+  int64_t after = rankOf(x) - dim - rankOf(mask);
+  if (rankOf(values) > after) {
+    int64_t chosen = rankOf(values) - after - 1;
+    if (!c.guards.equal(sizeOf(values, chosen), 1)) {
+      c.error()
+          << "indexing by a mask needs one value for all chosen elements, but got "
+          << rt::tensorType(values);
+      return {};
+    }
+    for (int64_t i = 1; i < rankOf(mask); ++i)
+      values = c.unsqueeze(values, chosen);
+  }
+  for (int64_t i = 0; i < after; ++i)
+    mask = c.unsqueeze(mask, rankOf(mask));
+  if (add)
+    values = c.binary<rt::AddOp>(x, values);
+  return c.where(mask, values, x);
+}
+
+Value indexPut(Call &c) {
+  Value x = c.tensor("self"), values = c.tensor("values");
+  if (!x || !values)
+    return {};
+  IndexList list = c.optionalTensors("indices");
+  bool accumulate = c.boolean("accumulate");
+  values = c.convert(values, dtypeOf(x));
+  Value result;
+  if (auto mask = onlyMask(list)) {
+    result = putMasked(c, x, mask->first, mask->second, values, accumulate);
+  } else {
+    std::optional<Indexing> at = indexingOf(c, x, list);
+    if (!at)
+      return {};
+    result = c.scatter(x, at->indices, values, at->dims, at->position, true,
+                       accumulate ? "add" : "set");
+  }
+  return result ? c.withStrides(result, layout::preserveStrides(layoutOf(x), c.guards))
+                : result;
+}
+
+/// Where the mask holds, the elements at the indices; elsewhere the indices are void.
+std::optional<IndexList> maskedIndices(Call &c, Value mask) {
+  IndexList list = c.optionalTensors("indices");
+  for (Value &index : list)
+    if (index)
+      index = c.where(mask, index, c.number(0, dtypeOf(index)));
+  return list;
+}
+
+Value maskedIndex(Call &c) {
+  Value x = c.tensor("self"), mask = c.tensor("mask");
+  if (!x || !mask)
+    return {};
+  std::optional<Indexing> at = indexingOf(c, x, *maskedIndices(c, mask));
+  if (!at)
+    return {};
+  Value found = c.index(x, at->indices, at->dims, at->position, true);
+  return c.where(mask, found, c.full(*c.scalar("fill"), dtypeOf(x)));
+}
+
+Value maskedPutAccumulate(Call &c) {
+  Value x = c.tensor("self"), mask = c.tensor("mask"), values = c.tensor("values");
+  if (!x || !mask || !values)
+    return {};
+  std::optional<Indexing> at = indexingOf(c, x, *maskedIndices(c, mask));
+  if (!at)
+    return {};
+  values = c.where(mask, values, c.number(0, dtypeOf(values)));
+  return c.scatter(x, at->indices, values, at->dims, at->position, true, "add");
+}
+
+//===----------------------------------------------------------------------===//
+// gather, take
+//===----------------------------------------------------------------------===//
+
+/// A tensor of rank 0 counts as one of rank 1.
+Value atLeast1d(Call &c, Value x) { return x && !rankOf(x) ? c.unsqueeze(x, 0) : x; }
+
+/// `result` with the rank of `like`, which may be 0.
+Value inRankOf(Call &c, Value result, Value like) {
+  return result && like && !rankOf(like) ? c.squeeze(result, {0}) : result;
+}
+
+Value flattened(Call &c, Value x) {
+  return x ? c.reshape(x, {layout::numel(sizesOf(x))}) : x;
+}
+
+Value gather(Call &c) {
+  Value x = c.tensor("self"), index = c.tensor("index");
+  if (!x || !index)
+    return {};
+  Value result =
+      c.gather(atLeast1d(c, x), atLeast1d(c, index), c.dim("dim", rankOf(x)));
+  return inRankOf(c, result, index);
+}
+
+Value take(Call &c) {
+  Value x = flattened(c, c.tensor("self")), index = c.tensor("index");
+  return index ? c.index(x, {index}, {0}, 0, true) : index;
+}
+
+Value takeAlongDim(Call &c) {
+  Value x = c.tensor("self"), index = c.tensor("indices");
+  if (!x || !index)
+    return {};
+  if (c.isNone("dim"))
+    return c.gather(flattened(c, x), flattened(c, index), 0);
+  int64_t dim = c.dim("dim", rankOf(x));
+  if (rankOf(index) != rankOf(x)) {
+    c.error() << "expects indices of rank " << rankOf(x) << ", but got "
+              << rt::tensorType(index);
+    return {};
+  }
+  // All dims but `dim` broadcast.
+  Dims left = sizesOf(x), right = sizesOf(index);
+  left[dim] = right[dim] = 1;
+  std::optional<Dims> common =
+      layout::broadcastSizes(std::vector<Dims>{left, right}, c.guards);
+  if (!common) {
+    c.error() << "cannot broadcast " << rt::tensorType(x) << " and "
+              << rt::tensorType(index) << " but for dim " << dim;
+    return {};
+  }
+  left = right = *common;
+  left[dim] = sizeOf(x, dim), right[dim] = sizeOf(index, dim);
+  return c.gather(c.expand(x, left), c.expand(index, right), dim);
+}
+
+//===----------------------------------------------------------------------===//
+// index_add and kin: slices at one dim's indices
+//===----------------------------------------------------------------------===//
+
+struct SliceUpdate {
+  Value self, x, index, source;
+  int64_t dim = 0;
+};
+
+std::optional<SliceUpdate> sliceUpdateOf(Call &c, bool hasSource = true) {
+  SliceUpdate u;
+  u.self = c.tensor("self");
+  u.x = atLeast1d(c, u.self);
+  u.index = atLeast1d(c, c.tensor("index"));
+  if (!u.x || !u.index)
+    return std::nullopt;
+  u.dim = c.dim("dim", rankOf(u.x));
+  if (hasSource) {
+    u.source = atLeast1d(c, c.convert(c.tensor("source"), dtypeOf(u.x)));
+    if (!u.source)
+      return std::nullopt;
+    if (rankOf(u.source) != rankOf(u.x)) {
+      c.error() << "expects a source of rank " << rankOf(u.x) << ", but got "
+                << rt::tensorType(u.source);
+      return std::nullopt;
+    }
+  }
+  return u;
+}
+
+Value rowMajor(Call &c, Value x) {
+  return x ? c.withStrides(x, layout::contiguousStrides(sizesOf(x))) : x;
+}
+
+Value indexAdd(Call &c) {
+  std::optional<SliceUpdate> u = sliceUpdateOf(c);
+  if (!u)
+    return {};
+  Scalar alpha = c.scalar("alpha").value_or(Scalar::of(int64_t(1)));
+  if (alpha.constant() != 1.0)
+    u->source = c.binary<rt::MulOp>(u->source, c.full(alpha, dtypeOf(u->x)));
+  Value result = c.scatter(u->x, {u->index}, u->source, {u->dim}, u->dim, false, "add");
+  return rowMajor(c, inRankOf(c, result, u->self));
+}
+
+Value indexCopy(Call &c) {
+  std::optional<SliceUpdate> u = sliceUpdateOf(c);
+  if (!u)
+    return {};
+  Value result = c.scatter(u->x, {u->index}, u->source, {u->dim}, u->dim, false, "set");
+  return rowMajor(c, inRankOf(c, result, u->self));
+}
+
+Value indexFill(Call &c) {
+  std::optional<SliceUpdate> u = sliceUpdateOf(c, false);
+  if (!u)
+    return {};
+  Value value = c.materialize(c.operand("value"), dtypeOf(u->x));
+  Value result = c.scatter(u->x, {u->index}, value, {u->dim}, u->dim, true, "set");
+  result = inRankOf(c, result, u->self);
+  return result ? c.withStrides(result,
+                                layout::preserveStrides(layoutOf(u->self), c.guards))
+                : result;
+}
+
+//===----------------------------------------------------------------------===//
+// scatter and its reductions
+//===----------------------------------------------------------------------===//
+
+/// Where updates go: any scatter of the dialect with the indices bound.
+using Scatter = std::function<Value(Value source, Value updates, llvm::StringRef how)>;
+
+/// sum, prod, mean, amax or amin of the updates at each place, and of what it held if
+/// `includeSelf`.
+Value scatterReduce(Call &c, Value x, Value updates, llvm::StringRef reduce,
+                    bool includeSelf, const Scatter &scatter) {
+  if (!x || !updates)
+    return {};
+  ScalarType dtype = dtypeOf(x);
+  bool mean = reduce == "mean";
+  llvm::StringRef how = llvm::StringSwitch<llvm::StringRef>(reduce)
+                            .Cases({"sum", "add", "mean"}, "add")
+                            .Cases({"prod", "multiply"}, "mul")
+                            .Default(reduce);
+  Scalar neutral = how == "add"    ? Scalar::of(int64_t(0))
+                   : how == "mul"  ? Scalar::of(int64_t(1))
+                   : how == "amax" ? lowestOf(dtype)
+                                   : highestOf(dtype);
+  Value start = includeSelf ? x : scatter(x, c.full(neutral, dtype), "set");
+  Value result = scatter(start, updates, how);
+  if (!mean || !result)
+    return result;
+  Value zero = c.full(Scalar::of(int64_t(0)), dtype, sizesOf(x));
+  Value one = c.full(Scalar::of(int64_t(1)), dtype);
+  Value none = includeSelf ? c.full(Scalar::of(int64_t(1)), dtype, sizesOf(x)) : zero;
+  Value count = c.binary<rt::MaximumOp>(scatter(none, one, "add"), one);
+  return isFloat(dtype) ? c.binary<rt::DivOp>(result, count)
+                        : c.binary<rt::FloorDivideOp>(result, count);
+}
+
+struct ScatterCall {
+  Value self, x, index, updates;
+  int64_t dim = 0;
+};
+
+/// The part of the updates that has an index.
+std::optional<ScatterCall> scatterCallOf(Call &c) {
+  ScatterCall s;
+  s.self = c.tensor("self");
+  s.x = atLeast1d(c, s.self);
+  s.index = atLeast1d(c, c.tensor("index"));
+  if (!s.x || !s.index)
+    return std::nullopt;
+  s.dim = c.dim("dim", rankOf(s.x));
+  if (c.node.find("value")) {
+    s.updates = c.full(*c.scalar("value"), dtypeOf(s.x));
+    return s;
+  }
+  s.updates = atLeast1d(c, c.tensor("src"));
+  if (!s.updates)
+    return std::nullopt;
+  if (rankOf(s.updates) != rankOf(s.x) || rankOf(s.index) != rankOf(s.x)) {
+    c.error() << "expects an index and a source of rank " << rankOf(s.x) << ", but got "
+              << rt::tensorType(s.index) << " and " << rt::tensorType(s.updates);
+    return std::nullopt;
+  }
+  for (int64_t dim = 0; dim < rankOf(s.x); ++dim)
+    if (sizeOf(s.updates, dim) != sizeOf(s.index, dim))
+      s.updates = c.slice(s.updates, dim, 0, sizeOf(s.index, dim));
+  return s;
+}
+
+Value scatterWith(Call &c, llvm::StringRef reduce, bool includeSelf = true) {
+  std::optional<ScatterCall> s = scatterCallOf(c);
+  if (!s)
+    return {};
+  Scatter scatter = [&](Value source, Value updates, llvm::StringRef how) {
+    return c.scatterAlong(source, s->index, updates, s->dim, how);
+  };
+  Value result = reduce.empty()
+                     ? scatter(s->x, s->updates, "set")
+                     : scatterReduce(c, s->x, s->updates, reduce, includeSelf, scatter);
+  return rowMajor(c, inRankOf(c, result, s->self));
+}
+
+Value indexReduce(Call &c) {
+  std::optional<SliceUpdate> u = sliceUpdateOf(c);
+  if (!u)
+    return {};
+  Scatter scatter = [&](Value source, Value updates, llvm::StringRef how) {
+    return c.scatter(source, {u->index}, updates, {u->dim}, u->dim, false, how);
+  };
+  Value result = scatterReduce(c, u->x, u->source, c.string("reduce"),
+                               c.boolean("include_self", true), scatter);
+  return rowMajor(c, inRankOf(c, result, u->self));
+}
+
+/// Writes at places of the flattened tensor.
+Value put(Call &c) {
+  Value x = c.tensor("self"), index = c.tensor("index"), source = c.tensor("source");
+  if (!x || !index || !source)
+    return {};
+  Value result = c.scatter(flattened(c, x), {flattened(c, index)}, flattened(c, source),
+                           {0}, 0, true, c.boolean("accumulate") ? "add" : "set");
+  return result ? c.withStrides(c.reshape(result, sizesOf(x)),
+                                layout::preserveStrides(layoutOf(x), c.guards))
+                : result;
+}
+
+/// The elements of `source` one after the other where the mask holds.
+Value maskedScatter(Call &c) {
+  Value x = c.tensor("self"), mask = c.tensor("mask");
+  Value source = flattened(c, c.tensor("source"));
+  if (!x || !mask || !source)
+    return {};
+  std::optional<Dims> sizes = c.broadcast({x, mask});
+  if (!sizes)
+    return {};
+  x = c.expand(x, *sizes);
+  mask = c.expand(mask, *sizes);
+  Value flat = c.convert(flattened(c, mask), ScalarType::Long);
+  Value one = c.number(1, ScalarType::Long), zero = c.number(0, ScalarType::Long);
+  Value place = c.binary<rt::SubOp>(c.scan(flat, 0, "add"), one);
+  place = c.reshape(c.binary<rt::MaximumOp>(place, zero), *sizes);
+  return rowMajor(c, c.where(mask, c.index(source, {place}, {0}, 0, false), x));
+}
+
+//===----------------------------------------------------------------------===//
+// Bags of embeddings
+//===----------------------------------------------------------------------===//
+
+/// Sum, mean or largest of the rows of each bag; bags begin at `offsets`.
+Value embeddingBag(Call &c) {
+  Value weight = c.tensor("weight"), indices = flattened(c, c.tensor("indices"));
+  Value offsets = c.tensor("offsets"), factors = c.optionalTensor("per_sample_weights");
+  if (!weight || !indices || !offsets)
+    return {};
+  constexpr int64_t kSum = 0, kMean = 1, kMax = 2;
+  int64_t mode = c.integer("mode").value_or(kSum);
+  Expr count = sizeOf(indices, 0), bags = sizeOf(offsets, 0);
+  if (c.boolean("include_last_offset"))
+    bags = bags - 1;
+  offsets = c.slice(c.convert(offsets, ScalarType::Long), 0, 0, bags);
+  // The bag of an index: how many bags begin at it or before, less one.
+  Value one = c.number(1, ScalarType::Long);
+  Value marks = c.scatter(c.full(Scalar::of(int64_t(0)), ScalarType::Long, {count + 1}),
+                          {offsets}, one, {0}, 0, false, "add");
+  Value bag = c.binary<rt::SubOp>(c.slice(c.scan(marks, 0, "add"), 0, 0, count), one);
+  Value rows = c.indexSelect(weight, indices, 0);
+  ScalarType dtype = dtypeOf(weight);
+  if (factors)
+    rows = c.binary<rt::MulOp>(rows, c.unsqueeze(c.convert(factors, dtype), 1));
+  if (!rows || !bag)
+    return {};
+  Value counted = c.full(Scalar::of(int64_t(1)), dtype, {count});
+  int64_t padding = c.integer("padding_idx").value_or(-1);
+  bool pads = !c.isNone("padding_idx") && padding != -1;
+  Scalar neutral = mode == kMax ? lowestOf(dtype) : Scalar::of(int64_t(0));
+  if (pads) {
+    Expr at = padding < 0 ? sizeOf(weight, 0) + padding : Expr(padding);
+    Value isPadding = c.compare<rt::EqOp>(c.convert(indices, ScalarType::Long),
+                                          c.full(Scalar::of(at), ScalarType::Long));
+    rows = c.where(c.unsqueeze(isPadding, 1), c.full(neutral, dtype), rows);
+    counted = c.where(isPadding, c.number(0, dtype), counted);
+  }
+  Value start = c.full(neutral, dtype, {bags, sizeOf(weight, 1)});
+  Value result =
+      c.scatter(start, {bag}, rows, {0}, 0, false, mode == kMax ? "amax" : "add");
+  if (mode == kSum)
+    return result;
+  Value size = c.scatter(c.full(Scalar::of(int64_t(0)), dtype, {bags}), {bag}, counted,
+                         {0}, 0, false, "add");
+  size = size ? c.unsqueeze(size, 1) : size;
+  if (mode == kMean)
+    return c.binary<rt::DivOp>(result,
+                               c.binary<rt::MaximumOp>(size, c.number(1, dtype)));
+  return c.where(c.compare<rt::GtOp>(size, c.number(0, dtype)), result,
+                 c.number(0, dtype));
+}
+
+Results embeddingBags(Call &c) {
+  for (size_t i = 1; i < 4; ++i)
+    if (c.isUsed(i)) {
+      c.error() << "only the first result of embedding_bag is supported";
+      return mlir::failure();
+    }
+  Value result = embeddingBag(c);
+  if (!result)
+    return mlir::failure();
+  return std::vector<Value>{result, Value(), Value(), Value()};
+}
+
+//===----------------------------------------------------------------------===//
+// Places in sorted sequences
+//===----------------------------------------------------------------------===//
+
+/// How many elements of each sorted line lie before the value: all that are smaller,
+/// and with `right` those that are equal. NaN lies behind everything.
+Value placeIn(Call &c, Value line, Operand value, bool right) {
+  if (!line)
+    return line;
+  ScalarType common = resultType({{line, {}}, value});
+  Value x = c.materialize(value, common);
+  line = c.convert(line, common);
+  if (!x)
+    return x;
+  if (rankOf(line) > 1)
+    line = c.unsqueeze(line, rankOf(line) - 1);
+  x = c.unsqueeze(x, rankOf(x));
+  Value behind = right ? c.compare<rt::GtOp>(line, x) : c.compare<rt::GeOp>(line, x);
+  Value before = c.convert(c.unary<rt::LogicalNotOp>(behind), ScalarType::Long);
+  if (!before)
+    return before;
+  Value count = c.reduce<rt::SumOp>(before, {rankOf(before) - 1}, false);
+  return c.convert(count, c.boolean("out_int32") ? ScalarType::Int : ScalarType::Long);
+}
+
+Value searchSorted(Call &c) {
+  Value line = c.tensor("sorted_sequence");
+  if (Value sorter = c.optionalTensor("sorter"); sorter && line)
+    line = c.gather(line, sorter, rankOf(line) - 1);
+  bool right = c.boolean("right") || c.string("side") == "right";
+  return placeIn(c, line, c.operand("self"), right);
+}
+
+} // namespace
+
+void addScatterRules(RuleTable &table) {
+  for (llvm::StringRef op : {"aten.index.Tensor", "aten._unsafe_index.Tensor"}) {
+    addRule(table, {op}, index);
+    table[op].refuse = [](const importer::Graph &graph, const importer::Node &node) {
+      return refuseMasks(graph, node, Masks::Refused);
+    };
+  }
+  for (llvm::StringRef op : {"aten.index_put.default", "aten._unsafe_index_put.default",
+                             "aten._index_put_impl.default"}) {
+    addRule(table, {op}, indexPut);
+    table[op].refuse = [](const importer::Graph &graph, const importer::Node &node) {
+      return refuseMasks(graph, node, Masks::OneValue);
+    };
+  }
+  addRule(table, {"aten._unsafe_masked_index.default"}, maskedIndex);
+  addRule(table, {"aten._unsafe_masked_index_put_accumulate.default"},
+          maskedPutAccumulate);
+  addRule(table, {"aten.gather.default"}, gather);
+  addRule(table, {"aten.take.default"}, take);
+  addRule(table, {"aten.take_along_dim.default"}, takeAlongDim);
+  addRule(table, {"aten.index_add.default"}, indexAdd);
+  addRule(table, {"aten.index_copy.default"}, indexCopy);
+  addRule(table, {"aten.index_fill.int_Scalar", "aten.index_fill.int_Tensor"},
+          indexFill);
+  addRule(table, {"aten.index_reduce.default"}, indexReduce);
+  addRule(table, {"aten.scatter.src", "aten.scatter.value"},
+          [](Call &c) { return scatterWith(c, ""); });
+  addRule(table, {"aten.scatter.reduce", "aten.scatter.value_reduce"},
+          [](Call &c) { return scatterWith(c, c.string("reduce")); });
+  addRule(table, {"aten.scatter_add.default"},
+          [](Call &c) { return scatterWith(c, "sum"); });
+  addRule(table, {"aten.scatter_reduce.two"}, [](Call &c) {
+    return scatterWith(c, c.string("reduce"), c.boolean("include_self", true));
+  });
+  addRule(table, {"aten.put.default"}, put);
+  addRule(table, {"aten.masked_scatter.default"}, maskedScatter);
+  addMultiRule(table,
+               {"aten.embedding_bag.default", "aten.embedding_bag.padding_idx",
+                "aten._embedding_bag.default",
+                "aten._embedding_bag_forward_only.default"},
+               embeddingBags);
+  addRule(table, {"aten.bucketize.Tensor", "aten.bucketize.Scalar"}, [](Call &c) {
+    return placeIn(c, c.tensor("boundaries"), c.operand("self"), c.boolean("right"));
+  });
+  addRule(table, {"aten.searchsorted.Tensor", "aten.searchsorted.Scalar"},
+          searchSorted);
+}
+
+} // namespace rtorch::translate
