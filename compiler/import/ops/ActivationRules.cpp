@@ -207,6 +207,20 @@ void addActivationRules(RuleTable &table) {
   addRule(table, {"aten.relu6.default"}, relu6);
   addRule(table, {"aten.glu.default"}, glu);
   addRule(table, {"aten.prelu.default", "aten._prelu_kernel.default"}, prelu);
+  addFormula(
+      table, {"aten.rrelu.default"},
+      [](Call &c, Value x) {
+        double lower = c.real("lower").value_or(1.0 / 8),
+               upper = c.real("upper").value_or(1.0 / 3);
+        Value scaled = c.binary<rt::MulOp>(x, number(c, x, (lower + upper) / 2));
+        return c.where(c.compare<rt::LeOp>(x, number(c, x, 0)), scaled, x);
+      });
+  table["aten.rrelu.default"].refuse = [](const importer::Graph &,
+                                          const importer::Node &node) -> std::string {
+    const importer::Argument *training = node.find("training");
+    auto *value = training ? std::get_if<bool>(training) : nullptr;
+    return value && *value ? "rrelu in training mode is random and not supported" : "";
+  };
   for (llvm::StringRef op : {"aten.dropout.default", "aten.feature_dropout.default",
                              "aten.alpha_dropout.default"}) {
     addRule(table, {op}, dropout);

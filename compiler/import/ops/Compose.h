@@ -15,6 +15,14 @@ Value varianceOver(Emitter &e, Value x, const std::vector<int64_t> &dims,
 /// In float32 for float16 and bfloat16, else as it is.
 Value widened(Emitter &e, Value x);
 
+/// The norm of order `order` of a floating-point tensor.
+Value normOver(Emitter &e, Value x, double order, const std::vector<int64_t> &dims,
+               bool keep);
+/// The norm of a - b + eps along the last dim.
+Value pairwiseDistance(Emitter &e, Value a, Value b, double p, double eps, bool keep);
+/// `steps` numbers from `start` to `end`, both included; rank-0 tensors of one dtype.
+Value linspace(Emitter &e, Value start, Value end, const Expr &steps);
+
 /// The smallest and the largest number of a dtype: -inf and inf for floats.
 Scalar lowestOf(ScalarType dtype);
 Scalar highestOf(ScalarType dtype);

@@ -135,56 +135,6 @@ Value roll(Call &c) {
   return flat ? c.reshape(x, sizes) : x;
 }
 
-/// Constant padding: pieces of the value before and after, dim after dim.
-Value constantPad(Call &c) {
-  Value x = c.tensor("self");
-  if (!x)
-    return x;
-  Value source = x;
-  Dims pads = c.exprs("pad");
-  Scalar value = c.scalar("value").value_or(Scalar::of(int64_t(0)));
-  bool grows = false;
-  for (size_t i = 0; i + 1 < pads.size() && x; i += 2) {
-    int64_t dim = rankOf(x) - 1 - static_cast<int64_t>(i / 2);
-    if (dim < 0) {
-      c.error() << "expects at most " << rankOf(x) << " pairs of pads";
-      return {};
-    }
-    std::vector<Value> pieces = {x};
-    for (size_t side : {0, 1}) {
-      Expr pad = pads[i + side];
-      if (c.guards.lessEqual(pad, 0)) {
-        Expr size = sizeOf(pieces[side ? pieces.size() - 1 : 0], dim);
-        Value &center = pieces[side ? pieces.size() - 1 : 0];
-        if (!pad.isConstant(0))
-          center = side ? c.slice(center, dim, 0, size + pad)
-                        : c.slice(center, dim, -pad, size);
-        continue;
-      }
-      grows = true;
-      Dims sizes = sizesOf(x);
-      sizes[dim] = pad;
-      pieces.insert(side ? pieces.end() : pieces.begin(),
-                    c.full(value, dtypeOf(x), sizes));
-    }
-    x = pieces.size() == 1 ? pieces[0] : c.cat(pieces, dim);
-  }
-  if (!x)
-    return x;
-  if (!grows)
-    return c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
-  layout::MemoryFormat format = layout::suggestMemoryFormat(layoutOf(source), c.guards);
-  return c.withStrides(x, layout::stridesOf(format, sizesOf(x)));
-}
-
-std::string refusePadMode(const importer::Graph &, const importer::Node &node) {
-  const importer::Argument *argument = node.find("mode");
-  auto *mode = argument ? std::get_if<std::string>(argument) : nullptr;
-  if (mode && *mode != "constant")
-    return "padding of mode '" + *mode + "' is not supported";
-  return {};
-}
-
 /// A copy of `self` in which the elements that `region` views are those of `src`.
 Value scatterView(Call &c, const layout::Layout &region) {
   Value x = c.tensor("self"), value = c.tensor("src");
@@ -235,20 +185,31 @@ Value diagonalScatter(Call &c) {
                                         c.dim("dim2", rankOf(x)), c.guards));
 }
 
-/// x[1:] - x[:-1] along a dim, once.
+/// x[1:] - x[:-1] along a dim, `n` times, after it was extended at both ends.
 Value diff(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
   int64_t dim = c.dim("dim", rankOf(x));
-  Expr size = sizeOf(x, dim);
-  if (c.integer("n").value_or(1) != 1 || !c.isNone("prepend") || !c.isNone("append")) {
-    c.error() << "diff with 'n', 'prepend' or 'append' is not supported";
-    return {};
+  Value before = c.optionalTensor("prepend"), after = c.optionalTensor("append");
+  if (before || after) {
+    std::vector<Value> parts;
+    for (Value part : {before, x, after})
+      if (part)
+        parts.push_back(c.convert(part, dtypeOf(x)));
+    x = c.cat(parts, dim);
   }
-  Value after = c.slice(x, dim, 1, size), before = c.slice(x, dim, 0, size - 1);
-  return dtypeOf(x) == ScalarType::Bool ? c.binary<rt::BitwiseXorOp>(after, before)
-                                        : c.binary<rt::SubOp>(after, before);
+  int64_t times = c.integer("n").value_or(1);
+  if (times == 0)
+    return x;
+  for (int64_t i = 0; i < times && x; ++i) {
+    Expr size = sizeOf(x, dim);
+    Value high = c.slice(x, dim, 1, size);
+    Value low = c.slice(x, dim, 0, layout::max(size - 1, 0));
+    x = dtypeOf(x) == ScalarType::Bool ? c.binary<rt::BitwiseXorOp>(high, low)
+                                       : c.binary<rt::SubOp>(high, low);
+  }
+  return x;
 }
 
 } // namespace
@@ -265,8 +226,6 @@ void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.repeat_interleave.self_int"}, repeatInterleave);
   addRule(table, {"aten.flip.default"}, flip);
   addRule(table, {"aten.roll.default"}, roll);
-  addRule(table, {"aten.constant_pad_nd.default", "aten.pad.default"}, constantPad);
-  table["aten.pad.default"].refuse = refusePadMode;
   addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
   addRule(table, {"aten.select_scatter.default"}, selectScatter);
   addRule(table, {"aten.diagonal_scatter.default"}, diagonalScatter);

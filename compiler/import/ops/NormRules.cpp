@@ -118,12 +118,132 @@ Results nativeBatchNorm(Call &c) {
   return std::vector<Value>{result, mean, deviation};
 }
 
-std::string refuseTraining(const importer::Graph &, const importer::Node &node) {
+/// What batch_norm computes from the batch itself: mean and 1 / deviation of each
+/// channel, and the running statistics after this batch (null without them).
+struct BatchStatistics {
+  Value result, mean, inverse, runningMean, runningVariance;
+};
+
+/// (1 - momentum) * old + momentum * now
+Value movedAverage(Call &c, Value old, Value now, double momentum) {
+  if (!old || !now)
+    return {};
+  ScalarType dtype = dtypeOf(old);
+  Value kept = c.binary<rt::MulOp>(old, c.number(1 - momentum, dtype));
+  Value added = c.binary<rt::MulOp>(c.convert(now, dtype), c.number(momentum, dtype));
+  return c.binary<rt::AddOp>(kept, added);
+}
+
+std::optional<BatchStatistics> trainedBatchNorm(Call &c) {
+  Value x = c.tensor("input"), weight = c.optionalTensor("weight"),
+        bias = c.optionalTensor("bias");
+  Value oldMean = c.node.find("running_mean") ? c.optionalTensor("running_mean") : Value();
+  Value oldVariance =
+      c.node.find("running_var") ? c.optionalTensor("running_var") : Value();
+  if (!x || rankOf(x) < 2)
+    return std::nullopt;
+  Value wide = widened(c, x);
+  ScalarType dtype = dtypeOf(wide);
+  std::vector<int64_t> dims = allDims(rankOf(x));
+  dims.erase(dims.begin() + 1);
+  BatchStatistics s;
+  s.mean = meanOver(c, wide, dims, false);
+  Value variance = varianceOver(c, wide, dims, Scalar::of(int64_t(0)), false);
+  s.inverse = inverseDeviation(c, variance, c.real("eps").value_or(1e-5));
+  int64_t rank = rankOf(x);
+  Value centered = c.binary<rt::SubOp>(wide, perChannel(c, s.mean, rank, dtype));
+  Value result = c.binary<rt::MulOp>(centered, perChannel(c, s.inverse, rank, dtype));
+  if (weight)
+    result = c.binary<rt::MulOp>(result, perChannel(c, weight, rank, dtype));
+  if (bias)
+    result = c.binary<rt::AddOp>(result, perChannel(c, bias, rank, dtype));
+  s.result = c.convert(result, dtypeOf(x));
+  if (!s.result)
+    return std::nullopt;
+  s.result = c.withStrides(s.result, batchNormStrides(c, x));
+  double momentum = c.real("momentum").value_or(0.1);
+  s.runningMean = movedAverage(c, oldMean, s.mean, momentum);
+  // The running variance is the unbiased one.
+  Expr count = countOf(x, dims);
+  Value unbiased = c.binary<rt::DivOp>(
+      c.binary<rt::MulOp>(variance, c.full(Scalar::of(count), dtype)),
+      c.full(Scalar::of(count - 1), dtype));
+  s.runningVariance = movedAverage(c, oldVariance, unbiased, momentum);
+  return s;
+}
+
+bool isTraining(const importer::Node &node) {
   const importer::Argument *training = node.find("training");
   auto *value = training ? std::get_if<bool>(training) : nullptr;
-  if (value && !*value)
+  return !training || (value && *value);
+}
+
+/// Stores the running statistics in their buffers.
+bool writeRunning(Call &c, const BatchStatistics &s) {
+  return (!s.runningMean ||
+          succeeded(c.write(s.runningMean, c.tensor("running_mean")))) &&
+         (!s.runningVariance ||
+          succeeded(c.write(s.runningVariance, c.tensor("running_var"))));
+}
+
+/// batch_norm of the user's graph: in training it changes its buffers.
+Value batchNormOfUser(Call &c) {
+  if (!isTraining(c.node))
+    return batchNorm(c);
+  std::optional<BatchStatistics> s = trainedBatchNorm(c);
+  return s && writeRunning(c, *s) ? s->result : Value();
+}
+
+/// The forms that give mean and 1 / deviation too; `functional` ones give the running
+/// statistics instead of writing them.
+Results legitBatchNorm(Call &c, bool functional) {
+  if (!isTraining(c.node)) {
+    Results results = nativeBatchNorm(c);
+    if (!failed(results) && functional)
+      results->insert(results->end(),
+                      {c.tensor("running_mean"), c.tensor("running_var")});
+    return results;
+  }
+  std::optional<BatchStatistics> s = trainedBatchNorm(c);
+  if (!s || (!functional && !writeRunning(c, *s)))
+    return mlir::failure();
+  return std::vector<Value>{s->result, s->mean, s->inverse, s->runningMean,
+                            s->runningVariance};
+}
+
+/// Mean and variance of each channel of each instance.
+Value instanceNorm(Call &c) {
+  if (!c.boolean("use_input_stats", true))
+    return batchNorm(c);
+  Value x = c.tensor("input"), weight = c.optionalTensor("weight"),
+        bias = c.optionalTensor("bias");
+  if (!x || rankOf(x) < 3)
     return {};
-  return "batch_norm in training mode is not supported; call eval() before exporting";
+  Value wide = widened(c, x);
+  ScalarType dtype = dtypeOf(wide);
+  std::vector<int64_t> dims = lastDims(x, rankOf(x) - 2);
+  Value centered = c.binary<rt::SubOp>(wide, meanOver(c, wide, dims, true));
+  Value variance = varianceOver(c, wide, dims, Scalar::of(int64_t(0)), true);
+  Value result = c.binary<rt::MulOp>(
+      centered, inverseDeviation(c, variance, c.real("eps").value_or(1e-5)));
+  if (weight)
+    result = c.binary<rt::MulOp>(result, perChannel(c, weight, rankOf(x), dtype));
+  if (bias)
+    result = c.binary<rt::AddOp>(result, perChannel(c, bias, rankOf(x), dtype));
+  result = c.convert(result, dtypeOf(x));
+  double momentum = c.real("momentum").value_or(0.1);
+  for (bool isMean : {true, false}) {
+    std::string_view name = isMean ? "running_mean" : "running_var";
+    Value old = c.optionalTensor(name);
+    if (!old || !result)
+      continue;
+    Value now = isMean ? meanOver(c, wide, dims, false)
+                       : varianceOver(c, wide, dims, Scalar::of(int64_t(1)), false);
+    now = meanOver(c, now, {0}, false);
+    if (failed(c.write(movedAverage(c, old, now, momentum), old)))
+      return {};
+  }
+  return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(x))) : result;
 }
 
 /// group_norm of [N, C, ...]: mean and variance over each group of channels;
@@ -167,14 +287,24 @@ Value groupNorm(Call &c, std::string_view groupsName) {
 /// The result, mean and deviation of each group; the latter two serve the backward
 /// pass.
 Results nativeGroupNorm(Call &c) {
-  if (c.isUsed(1) || c.isUsed(2)) {
-    c.error() << "the saved mean and deviation of group_norm are not supported";
-    return mlir::failure();
-  }
   Value result = groupNorm(c, "group");
   if (!result)
     return mlir::failure();
-  return std::vector<Value>{result, Value(), Value()};
+  Value mean, inverse;
+  if (c.isUsed(1) || c.isUsed(2)) {
+    Value x = c.tensor("input");
+    Dims sizes = sizesOf(x);
+    Expr groups = *c.integer("group");
+    Value rows = c.reshape(
+        widened(c, x),
+        {sizes[0], groups,
+         layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}), groups)});
+    Value variance = varianceOver(c, rows, {2}, Scalar::of(int64_t(0)), false);
+    mean = c.convert(meanOver(c, rows, {2}, false), dtypeOf(x));
+    inverse = c.convert(
+        inverseDeviation(c, variance, c.real("eps").value_or(1e-5)), dtypeOf(x));
+  }
+  return std::vector<Value>{result, mean, inverse};
 }
 
 } // namespace
@@ -183,8 +313,14 @@ void addNormRules(RuleTable &table) {
   addRule(table, {"aten.layer_norm.default"}, layerNorm);
   addMultiRule(table, {"aten.native_layer_norm.default"}, nativeLayerNorm);
   addRule(table, {"aten.rms_norm.default"}, rmsNorm);
-  addRule(table, {"aten.batch_norm.default"}, batchNorm);
-  table["aten.batch_norm.default"].refuse = refuseTraining;
+  addRule(table, {"aten.batch_norm.default"}, batchNormOfUser);
+  addMultiRule(table,
+               {"aten._native_batch_norm_legit.default",
+                "aten._native_batch_norm_legit.no_stats", "aten.native_batch_norm.default"},
+               [](Call &c) { return legitBatchNorm(c, false); });
+  addMultiRule(table, {"aten._native_batch_norm_legit_functional.default"},
+               [](Call &c) { return legitBatchNorm(c, true); });
+  addRule(table, {"aten.instance_norm.default"}, instanceNorm);
   addMultiRule(table, {"aten._native_batch_norm_legit_no_training.default"},
                nativeBatchNorm);
   addRule(table, {"aten.group_norm.default"},

@@ -328,11 +328,6 @@ Value powScalar(Call &c) {
   if (std::optional<double> constant = exponent.constant())
     if (Value special = specialPower(c, x, *constant))
       return c.convert(special, common);
-  if (!isFloat(dtypeOf(x))) {
-    c.error() << "integer powers with an exponent that is not a constant of 0 or more "
-                 "are not supported";
-    return {};
-  }
   Value result = c.binary<rt::PowOp>(x, c.full(exponent, dtypeOf(x)));
   return c.convert(c.likeUnary(result, x), common);
 }
@@ -340,10 +335,6 @@ Value powScalar(Call &c) {
 Value powTensors(Call &c, std::string_view base, std::string_view exponent) {
   Operand a = c.operand(base), b = c.operand(exponent);
   ScalarType common = resultType({a, b});
-  if (!isFloat(common)) {
-    c.error() << "powers of integers with a tensor as exponent are not supported";
-    return {};
-  }
   Value result =
       c.binary<rt::PowOp>(c.materialize(a, common), c.materialize(b, common));
   return result && !a.tensor

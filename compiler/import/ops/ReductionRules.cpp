@@ -175,29 +175,6 @@ Results varianceAndMean(Call &c, bool root) {
   return std::vector<Value>{first, c.convert(average, dtypeOf(x))};
 }
 
-Value powered(Call &c, Value x, double exponent) {
-  return c.binary<rt::PowOp>(x, c.number(exponent, dtypeOf(x)));
-}
-
-/// The norm of order `order` of a floating-point tensor.
-Value normOf(Call &c, Value x, double order, const Dimensions &dims, bool keep) {
-  if (order == 2)
-    return c.unary<rt::SqrtOp>(
-        c.reduce<rt::SumOp>(c.binary<rt::MulOp>(x, x), dims, keep));
-  Value magnitude = c.unary<rt::AbsOp>(x);
-  if (order == 1)
-    return c.reduce<rt::SumOp>(magnitude, dims, keep);
-  if (std::isinf(order))
-    return order > 0 ? c.reduce<rt::AmaxOp>(magnitude, dims, keep)
-                     : c.reduce<rt::AminOp>(magnitude, dims, keep);
-  if (order == 0) {
-    Value nonZero = c.compare<rt::NeOp>(x, c.number(0, dtypeOf(x)));
-    return c.reduce<rt::SumOp>(c.convert(nonZero, dtypeOf(x)), dims, keep);
-  }
-  Value sum = c.reduce<rt::SumOp>(powered(c, magnitude, order), dims, keep);
-  return sum ? powered(c, sum, 1 / order) : sum;
-}
-
 Value norm(Call &c, std::string_view orderName) {
   Value x = c.tensor("self");
   if (!x)
@@ -208,7 +185,7 @@ Value norm(Call &c, std::string_view orderName) {
               << rt::tensorType(x);
     return {};
   }
-  Value result = normOf(c, widened(c, x), c.real(orderName).value_or(2),
+  Value result = normOver(c, widened(c, x), c.real(orderName).value_or(2),
                         c.dims("dim", rankOf(x)), c.boolean("keepdim"));
   return c.convert(result, dtypeOf(x));
 }
@@ -248,9 +225,59 @@ Value logSumExp(Call &c) {
   return c.binary<rt::AddOp>(c.unary<rt::LogOp>(sum), shift);
 }
 
+Value countNonZero(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  Value zero = c.full(Scalar::of(int64_t(0)), dtypeOf(x));
+  Value count = c.convert(c.compare<rt::NeOp>(x, zero), ScalarType::Long);
+  return count ? c.reduce<rt::SumOp>(count, c.dims("dim", rankOf(x)), false) : count;
+}
+
+/// Sum or mean of what is not NaN.
+Value ignoringNan(Call &c, bool mean) {
+  Value x = summand(c);
+  if (!x)
+    return x;
+  ScalarType dtype = dtypeOf(x);
+  Dimensions dims = c.dims("dim", rankOf(x));
+  bool keep = c.boolean("keepdim");
+  if (!isFloat(dtype))
+    return c.reduce<rt::SumOp>(x, dims, keep);
+  x = widened(c, x);
+  Value zero = c.number(0, dtypeOf(x));
+  Value isNan = c.pointwise<rt::IsNanOp>(ScalarType::Bool, x);
+  Value total = c.reduce<rt::SumOp>(c.where(isNan, zero, x), dims, keep);
+  if (mean) {
+    Value counted = c.convert(c.unary<rt::LogicalNotOp>(isNan), dtypeOf(x));
+    total = c.binary<rt::DivOp>(total, c.reduce<rt::SumOp>(counted, dims, keep));
+  }
+  return c.convert(total, dtype);
+}
+
+Results bothExtremes(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return mlir::failure();
+  Dimensions dims = c.isNone("dim") || !rankOf(x) ? allDims(rankOf(x))
+                                                  : Dimensions{c.dim("dim", rankOf(x))};
+  bool keep = c.boolean("keepdim");
+  return std::vector<Value>{c.reduce<rt::AminOp>(x, dims, keep),
+                            c.reduce<rt::AmaxOp>(x, dims, keep)};
+}
+
 } // namespace
 
 void addReductionRules(RuleTable &table) {
+  addRule(table, {"aten.count_nonzero.default", "aten.count_nonzero.dim_IntList"},
+          countNonZero);
+  addRule(table, {"aten.nansum.default"},
+          [](Call &c) { return ignoringNan(c, false); });
+  addRule(table, {"aten.nanmean.default"},
+          [](Call &c) { return ignoringNan(c, true); });
+  addMultiRule(table,
+               {"aten.aminmax.default", "aten._aminmax.default", "aten._aminmax.dim"},
+               bothExtremes);
   addRule(table, {"aten.sum.default", "aten.sum.dim_IntList"}, sum);
   addRule(table, {"aten.mean.default", "aten.mean.dim"}, mean);
   addRule(table, {"aten.prod.default"}, [](Call &c) { return prod(c, false); });

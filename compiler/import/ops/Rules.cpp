@@ -42,6 +42,7 @@ const RuleTable &ruleTable() {
     addOrderRules(table);
     addLossRules(table);
     addCompositeRules(table);
+    addSpecialRules(table);
     addCheckRules(table);
     return table;
   }();

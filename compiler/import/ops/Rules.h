@@ -54,6 +54,7 @@ void addScatterRules(RuleTable &table);
 void addOrderRules(RuleTable &table);
 void addLossRules(RuleTable &table);
 void addCompositeRules(RuleTable &table);
+void addSpecialRules(RuleTable &table);
 void addCheckRules(RuleTable &table);
 
 /// All rules.
