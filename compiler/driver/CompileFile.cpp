@@ -4,6 +4,7 @@
 #include "compiler/fold/FoldConstants.h"
 #include "compiler/import/GraphReader.h"
 #include "compiler/import/ToRt.h"
+#include "compiler/import/ops/Rules.h"
 #include "compiler/include/rtorch/compiler.h"
 #include "compiler/schedule/Passes.h"
 #include "runtime/format/ModuleFile.h"
@@ -353,6 +354,14 @@ bool compileFile(const std::string &input, const std::string &output,
     return true;
   error = llvm::toString(std::move(result));
   return false;
+}
+
+std::vector<std::string> supportedOps() {
+  std::vector<std::string> ops;
+  for (llvm::StringRef op : translate::ruleTable().keys())
+    ops.push_back(op.str());
+  std::ranges::sort(ops);
+  return ops;
 }
 
 std::string llvmDescription() {

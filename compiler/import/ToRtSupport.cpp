@@ -230,7 +230,8 @@ LogicalResult checkDims(translate::Call &call) {
   if (!operand)
     return failure();
   int64_t rank = translate::rankOf(operand);
-  bool inserts = llvm::StringRef(call.node.op).starts_with("aten.unsqueeze");
+  bool inserts = llvm::StringRef(call.node.op).starts_with("aten.unsqueeze") ||
+                 call.node.op == "aten.diag_embed.default";
   if (inserts || (rank == 0 && acceptsRankZero(call.node.op)))
     ++rank;
   for (const char *name :

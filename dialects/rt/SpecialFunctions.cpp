@@ -124,7 +124,8 @@ Real digammaOf(Real x) {
   mirrored = select(part == 0, x.like(kNan), mirrored);
   result = select(reflected, mirrored, result);
   result = select(x == kInfinity, x, result);
-  return select(x == 0, copysign(x.like(kInfinity), x.like(0) - x), result);
+  Real negated{x.f, x.f->neg(x.value)};
+  return select(x == 0, copysign(x.like(kInfinity), negated), result);
 }
 
 Real erfInvOf(Real y) {

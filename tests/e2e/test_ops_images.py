@@ -25,9 +25,7 @@ RESIZES = {
     "nearest_to": lambda x: F.interpolate(x, (7, 11)),
     "nearest_half": lambda x: F.interpolate(x, scale_factor=0.5),
     "nearest_odd": lambda x: F.interpolate(x, scale_factor=(1.7, 2.3)),
-    "nearest_recomputed": lambda x: F.interpolate(
-        x, scale_factor=1.7, recompute_scale_factor=True
-    ),
+    "nearest_recomputed": lambda x: F.interpolate(x, scale_factor=1.7, recompute_scale_factor=True),
     "exact": lambda x: F.interpolate(x, (7, 11), mode="nearest-exact"),
     "exact_double": lambda x: F.interpolate(x, scale_factor=2, mode="nearest-exact"),
     "bilinear": lambda x: F.interpolate(x, (7, 11), mode="bilinear"),
@@ -94,12 +92,13 @@ def test_other_ranks(tmp_path):
 def test_integers(tmp_path):
     x = torch.randint(-9, 9, (2, 4, 6, 8))
     names = ("constant", "negative", "reflect", "replicate", "circular")
-    optable.check_rows(tmp_path, {n: PADS[n] for n in names} | PIXELS, (x,))
+    moves = {n: row for n, row in PIXELS.items() if "fold" not in n}
+    optable.check_rows(tmp_path, {n: PADS[n] for n in names} | moves, (x,))
     optable.check_rows(tmp_path, {"nearest": RESIZES["nearest_to"]}, (x.to(torch.uint8),))
 
 
 def test_dynamic_sizes(tmp_path):
-    h, w = torch.export.Dim("h", min=4, max=50), torch.export.Dim("w", min=4, max=50)
+    h, w = torch.export.Dim("h", min=5, max=50), torch.export.Dim("w", min=4, max=50)
     rows = {
         "pad": PADS["constant"],
         "reflect": PADS["reflect"],

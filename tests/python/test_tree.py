@@ -105,3 +105,14 @@ def test_dialect_page_is_up_to_date():
         [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    not (ROOT / "build" / "release" / "bin" / "rtorch-compile").exists(), reason="needs a build"
+)
+def test_op_page_is_up_to_date():
+    script = ROOT / "tools" / "generate_op_docs.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -221,6 +221,15 @@ void addActivationRules(RuleTable &table) {
     auto *value = training ? std::get_if<bool>(training) : nullptr;
     return value && *value ? "rrelu in training mode is random and not supported" : "";
   };
+  addMultiRule(table, {"aten.native_dropout.default"}, [](Call &c) -> Results {
+    Value x = c.tensor("input"), mask;
+    if (!x)
+      return mlir::failure();
+    if (c.isUsed(1))
+      mask = c.full(Scalar::of(true), ScalarType::Bool, sizesOf(x));
+    return std::vector<Value>{x, mask};
+  });
+  table["aten.native_dropout.default"].refuse = refuseTraining;
   for (llvm::StringRef op : {"aten.dropout.default", "aten.feature_dropout.default",
                              "aten.alpha_dropout.default"}) {
     addRule(table, {op}, dropout);

@@ -194,11 +194,8 @@ std::vector<Value> grids(Call &c, std::vector<Value> vectors, bool swapFirst) {
     own[i] = sizes[i];
     vectors[i] = c.expand(c.view(vectors[i], own), sizes);
   }
-  if (swapFirst && vectors.size() > 1) {
+  if (swapFirst && vectors.size() > 1)
     std::swap(vectors[0], vectors[1]);
-    for (Value &x : vectors)
-      x = c.transpose(x, 0, 1);
-  }
   return vectors;
 }
 

@@ -43,6 +43,28 @@ Value filledLike(Call &c, const Scalar &value) {
   }
 }
 
+/// Zeros with these strides; values that nobody may rely on.
+Value emptyStrided(Call &c, const Dims &strides) {
+  ScalarType otherwise = ScalarType::Float;
+  if (c.node.find("self"))
+    if (Value x = c.tensor("self"))
+      otherwise = dtypeOf(x);
+  return c.withStrides(c.full(Scalar::of(int64_t(0)),
+                              c.dtype("dtype").value_or(otherwise), c.exprs("size")),
+                       strides);
+}
+
+/// Dense strides in the order `order`, the outermost dim first.
+Dims permutedStrides(const Dims &sizes, const std::vector<int64_t> &order) {
+  Dims strides(sizes.size(), 1);
+  Expr step = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    strides[order[i]] = step;
+    step *= sizes[order[i]];
+  }
+  return strides;
+}
+
 OneResult constantLike(int64_t value) {
   return [value](Call &c) { return filledLike(c, Scalar::of(value)); };
 }
@@ -153,6 +175,11 @@ void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.ones.default"}, constant(1));
   // Zeros are as good as any values.
   addRule(table, {"aten.empty.memory_format"}, constant(0));
+  addRule(table, {"aten.empty_permuted.default"}, [](Call &c) {
+    return emptyStrided(c, permutedStrides(c.exprs("size"), c.integers("physical_layout")));
+  });
+  addRule(table, {"aten.empty_strided.default", "aten.new_empty_strided.default"},
+          [](Call &c) { return emptyStrided(c, c.exprs("stride")); });
   addRule(table, {"aten.scalar_tensor.default"}, scalarTensor);
   addRule(table, {"aten.full_like.default"},
           [](Call &c) { return filledLike(c, *c.scalar("fill_value")); });
@@ -167,6 +194,11 @@ void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.fill.Scalar", "aten.fill.Tensor"}, fill);
   addRule(table, {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"},
           arange);
+  addRule(table, {"prims.iota.default"}, [](Call &c) {
+    Value numbers = c.iota(*c.expr("length"), ScalarType::Long, *c.expr("start"),
+                           *c.expr("step"));
+    return c.convert(numbers, c.dtype("dtype").value_or(ScalarType::Long));
+  });
   addRule(table, {"aten.eye.default", "aten.eye.m"}, eye);
   addRule(table, {"aten.tril.default"}, triangle<rt::LeOp>);
   addRule(table, {"aten.triu.default"}, triangle<rt::GeOp>);

@@ -217,11 +217,15 @@ Value heaviside(Call &c) {
 }
 
 Value leastCommonMultiple(Call &c, Value a, Value b) {
+  // C++ multiplies narrow integers as int.
+  ScalarType dtype = dtypeOf(a);
+  if (dtype != ScalarType::Long)
+    a = c.convert(a, ScalarType::Int), b = c.convert(b, ScalarType::Int);
   Value divisor = c.binary<rt::GcdOp>(a, b), zero = c.full(Scalar::of(int64_t(0)), dtypeOf(a));
   Value one = c.full(Scalar::of(int64_t(1)), dtypeOf(a));
   Value none = c.compare<rt::EqOp>(divisor, zero);
   Value part = c.binary<rt::TruncDivideOp>(a, c.where(none, one, divisor));
-  return c.unary<rt::AbsOp>(mul(c, part, b));
+  return c.convert(c.unary<rt::AbsOp>(mul(c, part, b)), dtype);
 }
 
 /// x * 2^other
