@@ -172,10 +172,8 @@ Real besselOf(Real x, int order, bool scaled) {
   else // in two factors: exp(x) overflows before the result does
     far = far * exp(magnitude * 0.5) * exp(magnitude * 0.5);
   Real result = select(magnitude > 18, far, series);
-  if (scaled)
+  if (scaled) // without it, infinities are NaN, as in eager
     result = select(magnitude == kInfinity, x.like(0), result);
-  else
-    result = select(magnitude == kInfinity, magnitude, result);
   return order == 1 ? copysign(result, x) : result;
 }
 

@@ -58,13 +58,13 @@ void addOptions(CLI::App &app, Arguments &arguments) {
                        std::string("rtorch-compile " RTORCH_VERSION "\nLLVM ") +
                            compiler::llvmDescription());
   app.add_flag_callback(
-      "--list-ops",
-      [] {
-        for (const std::string &op : compiler::supportedOps())
-          std::cout << op << "\n";
-        throw CLI::Success();
-      },
-      "print the ops that programs may use, one a line, and exit")
+         "--list-ops",
+         [] {
+           for (const std::string &op : compiler::supportedOps())
+             std::cout << op << "\n";
+           throw CLI::Success();
+         },
+         "print the ops that programs may use, one a line, and exit")
       ->trigger_on_parse();
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage. Results go to stdout, "
              "diagnostics to stderr.");

@@ -169,6 +169,20 @@ Value prelu(Call &c) {
                 : result;
 }
 
+/// Outside of training, rrelu is leaky_relu with the middle of its slopes.
+Value randomRelu(Call &c, Value x) {
+  double lower = c.real("lower").value_or(1.0 / 8),
+         upper = c.real("upper").value_or(1.0 / 3);
+  Value scaled = c.binary<rt::MulOp>(x, number(c, x, (lower + upper) / 2));
+  return c.where(c.compare<rt::LeOp>(x, number(c, x, 0)), scaled, x);
+}
+
+std::string refuseRandomRelu(const importer::Graph &, const importer::Node &node) {
+  const importer::Argument *training = node.find("training");
+  auto *value = training ? std::get_if<bool>(training) : nullptr;
+  return value && *value ? "rrelu in training mode is random and not supported" : "";
+}
+
 /// The input itself outside of training.
 Value dropout(Call &c) { return c.tensor(c.node.find("input") ? "input" : "self"); }
 
@@ -207,20 +221,17 @@ void addActivationRules(RuleTable &table) {
   addRule(table, {"aten.relu6.default"}, relu6);
   addRule(table, {"aten.glu.default"}, glu);
   addRule(table, {"aten.prelu.default", "aten._prelu_kernel.default"}, prelu);
-  addFormula(
-      table, {"aten.rrelu.default"},
-      [](Call &c, Value x) {
-        double lower = c.real("lower").value_or(1.0 / 8),
-               upper = c.real("upper").value_or(1.0 / 3);
-        Value scaled = c.binary<rt::MulOp>(x, number(c, x, (lower + upper) / 2));
-        return c.where(c.compare<rt::LeOp>(x, number(c, x, 0)), scaled, x);
+  addFormula(table, {"aten.rrelu.default"}, randomRelu);
+  addMultiRule(
+      table, {"aten.rrelu_with_noise_functional.default"}, [](Call &c) -> Results {
+        Value result = activation(c, c.tensor("self"), randomRelu, Strides::LikeUnary);
+        if (!result)
+          return mlir::failure();
+        return std::vector<Value>{result, c.tensor("noise")};
       });
-  table["aten.rrelu.default"].refuse = [](const importer::Graph &,
-                                          const importer::Node &node) -> std::string {
-    const importer::Argument *training = node.find("training");
-    auto *value = training ? std::get_if<bool>(training) : nullptr;
-    return value && *value ? "rrelu in training mode is random and not supported" : "";
-  };
+  for (llvm::StringRef op :
+       {"aten.rrelu.default", "aten.rrelu_with_noise_functional.default"})
+    table[op].refuse = refuseRandomRelu;
   addMultiRule(table, {"aten.native_dropout.default"}, [](Call &c) -> Results {
     Value x = c.tensor("input"), mask;
     if (!x)

@@ -1,5 +1,5 @@
-// Ops that are short compositions of others: stacking, diagonals, distances, products of
-// several matrices.
+// Ops that are short compositions of others: stacking, diagonals, distances, products
+// of several matrices.
 #include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
@@ -35,8 +35,7 @@ Value pairwiseDistance(Emitter &e, Value a, Value b, double p, double eps, bool 
   if (!a || !b)
     return {};
   Value difference = e.binary<rt::SubOp>(a, b);
-  difference =
-      e.binary<rt::AddOp>(difference, e.number(eps, dtypeOf(difference)));
+  difference = e.binary<rt::AddOp>(difference, e.number(eps, dtypeOf(difference)));
   return normOver(e, difference, p, {rankOf(difference) - 1}, keep);
 }
 
@@ -200,7 +199,8 @@ std::vector<Value> grids(Call &c, std::vector<Value> vectors, bool swapFirst) {
 }
 
 Results meshgrid(Call &c) {
-  std::vector<Value> results = grids(c, c.tensors("tensors"), c.string("indexing") == "xy");
+  std::vector<Value> results =
+      grids(c, c.tensors("tensors"), c.string("indexing") == "xy");
   if (results.empty())
     return mlir::failure();
   return results;
@@ -233,7 +233,8 @@ Value diagonalMatrix(Call &c, Value x, int64_t offset) {
   low[rank - 1] = std::max<int64_t>(-offset, 0);
   sizes[rank - 1] = size;
   Value rows = shift ? c.pad(x, low, sizes, Scalar::of(int64_t(0))) : x;
-  Value column = c.iota(size), row = c.unsqueeze(c.iota(size, ScalarType::Long, offset), 1);
+  Value column = c.iota(size),
+        row = c.unsqueeze(c.iota(size, ScalarType::Long, offset), 1);
   Value onDiagonal = c.compare<rt::EqOp>(row, column);
   return rowMajor(c, c.where(onDiagonal, c.unsqueeze(rows, rank),
                              c.full(Scalar::of(int64_t(0)), dtypeOf(x))));
@@ -446,8 +447,8 @@ Value tensorDot(Call &c) {
     std::vector<int64_t> order = summedLast ? kept : summed;
     std::vector<int64_t> &second = summedLast ? summed : kept;
     order.insert(order.end(), second.begin(), second.end());
-    Value matrix = c.reshape(c.permute(x, order), summedLast ? Dims{rest, count}
-                                                             : Dims{count, rest});
+    Value matrix = c.reshape(c.permute(x, order),
+                             summedLast ? Dims{rest, count} : Dims{count, rest});
     return std::pair(matrix, sizes);
   };
   auto [left, leftSizes] = split(a, "dims_self", true);
@@ -546,8 +547,8 @@ Value pairDistances(Call &c) {
   Value a = c.tensor("x1"), b = c.tensor("x2");
   if (!a || !b)
     return {};
-  Value difference = c.binary<rt::SubOp>(c.unsqueeze(a, rankOf(a) - 1),
-                                         c.unsqueeze(b, rankOf(b) - 2));
+  Value difference =
+      c.binary<rt::SubOp>(c.unsqueeze(a, rankOf(a) - 1), c.unsqueeze(b, rankOf(b) - 2));
   if (!difference)
     return difference;
   return normOver(c, difference, c.real("p").value_or(2), {rankOf(difference) - 1},
@@ -645,10 +646,10 @@ Value isClose(Call &c) {
   if (floats && c.boolean("equal_nan"))
     equal = c.binary<rt::BitwiseOrOp>(equal,
                                       c.binary<rt::BitwiseAndOp>(isNan(x), isNan(y)));
-  Value allowed = c.binary<rt::AddOp>(
-      c.number(c.real("atol").value_or(1e-8), dtype),
-      c.unary<rt::AbsOp>(
-          c.binary<rt::MulOp>(c.number(c.real("rtol").value_or(1e-5), dtype), y)));
+  Value allowed =
+      c.binary<rt::AddOp>(c.number(c.real("atol").value_or(1e-8), dtype),
+                          c.unary<rt::AbsOp>(c.binary<rt::MulOp>(
+                              c.number(c.real("rtol").value_or(1e-5), dtype), y)));
   Value error = c.unary<rt::AbsOp>(c.binary<rt::SubOp>(x, y));
   Value near = c.compare<rt::LeOp>(error, allowed);
   Value finite = c.compare<rt::LtOp>(error, c.number(INFINITY, dtype));
@@ -656,8 +657,9 @@ Value isClose(Call &c) {
 }
 
 Value isIn(Call &c) {
-  Operand elements = c.operand("elements"), tests = c.operand(
-      c.node.find("test_elements") ? "test_elements" : "test_element");
+  Operand elements = c.operand("elements"),
+          tests = c.operand(c.node.find("test_elements") ? "test_elements"
+                                                         : "test_element");
   ScalarType common = resultType({elements, tests});
   Value x = c.materialize(elements, common), among = c.materialize(tests, common);
   if (!x || !among)
@@ -672,8 +674,8 @@ Value evenlySpaced(Call &c) {
   Operand start = c.operand("start"), end = c.operand("end");
   ScalarType dtype = c.dtype("dtype").value_or(ScalarType::Float);
   ScalarType wide = isFloat(dtype) && !isHalf(dtype) ? dtype : ScalarType::Float;
-  Value line =
-      linspace(c, c.materialize(start, wide), c.materialize(end, wide), *c.expr("steps"));
+  Value line = linspace(c, c.materialize(start, wide), c.materialize(end, wide),
+                        *c.expr("steps"));
   return c.convert(line, dtype);
 }
 
@@ -684,7 +686,8 @@ Value trapezoid(Call &c) {
     return y;
   int64_t dim = c.dim("dim", rankOf(y));
   Expr size = sizeOf(y, dim);
-  Value sum = c.binary<rt::AddOp>(c.slice(y, dim, 1, size), c.slice(y, dim, 0, size - 1));
+  Value sum =
+      c.binary<rt::AddOp>(c.slice(y, dim, 1, size), c.slice(y, dim, 0, size - 1));
   Value half = c.number(0.5, dtypeOf(y));
   if (c.node.find("dx")) {
     Value total = c.reduce<rt::SumOp>(sum, {dim}, false);
@@ -694,7 +697,10 @@ Value trapezoid(Call &c) {
   Value x = c.tensor("x");
   if (!x)
     return x;
-  int64_t along = rankOf(x) == 1 ? 0 : wrapDim(c.integer("dim").value_or(-1), rankOf(x));
+  ScalarType dtype = resultType({{x, {}}, {y, {}}});
+  x = c.convert(x, dtype), sum = c.convert(sum, dtype), half = c.convert(half, dtype);
+  int64_t along =
+      rankOf(x) == 1 ? 0 : wrapDim(c.integer("dim").value_or(-1), rankOf(x));
   Expr count = sizeOf(x, along);
   Value step =
       c.binary<rt::SubOp>(c.slice(x, along, 1, count), c.slice(x, along, 0, count - 1));
@@ -725,13 +731,16 @@ Value sumToSize(Call &c) {
 } // namespace
 
 void addCompositeRules(RuleTable &table) {
-  addRule(table, {"aten.hstack.default"}, [](Call &c) { return joined(c, atLeast1d, 1); });
+  addRule(table, {"aten.hstack.default"},
+          [](Call &c) { return joined(c, atLeast1d, 1); });
   addRule(table, {"aten.vstack.default", "aten.row_stack.default"},
           [](Call &c) { return joined(c, atLeast2d, 0); });
-  addRule(table, {"aten.dstack.default"}, [](Call &c) { return joined(c, atLeast3d, 2); });
+  addRule(table, {"aten.dstack.default"},
+          [](Call &c) { return joined(c, atLeast3d, 2); });
   addRule(table, {"aten.column_stack.default"}, columnStack);
-  const std::pair<const char *, Lift> lifts[] = {
-      {"aten.atleast_1d", atLeast1d}, {"aten.atleast_2d", atLeast2d}, {"aten.atleast_3d", atLeast3d}};
+  const std::pair<const char *, Lift> lifts[] = {{"aten.atleast_1d", atLeast1d},
+                                                 {"aten.atleast_2d", atLeast2d},
+                                                 {"aten.atleast_3d", atLeast3d}};
   for (auto [name, lift] : lifts) {
     addRule(table, {std::string(name) + ".default"},
             [lift](Call &c) { return lift(c, c.tensor("self")); });
@@ -776,9 +785,9 @@ void addCompositeRules(RuleTable &table) {
   addRule(table, {"aten.linalg_vecdot.default"}, [](Call &c) -> Value {
     Value x = c.tensor("x");
     Value products = c.binary<rt::MulOp>(x, c.tensor("y"));
-    return products ? c.reduce<rt::SumOp>(
-                          products, {c.dim("dim", rankOf(products))}, false)
-                    : products;
+    return products
+               ? c.reduce<rt::SumOp>(products, {c.dim("dim", rankOf(products))}, false)
+               : products;
   });
 
   addRule(table, {"aten.cosine_similarity.default"}, cosineSimilarity);
@@ -804,9 +813,10 @@ void addCompositeRules(RuleTable &table) {
   addRule(table, {"aten.dist.default"}, distance);
 
   addRule(table, {"aten.isclose.default"}, isClose);
-  addRule(table,
-          {"aten.isin.Tensor_Tensor", "aten.isin.Tensor_Scalar", "aten.isin.Scalar_Tensor"},
-          isIn);
+  addRule(
+      table,
+      {"aten.isin.Tensor_Tensor", "aten.isin.Tensor_Scalar", "aten.isin.Scalar_Tensor"},
+      isIn);
   addRule(table,
           {"aten.linspace.default", "aten.linspace.Tensor_Tensor",
            "aten.linspace.Tensor_Scalar", "aten.linspace.Scalar_Tensor"},

@@ -176,11 +176,13 @@ void addCreationRules(RuleTable &table) {
   // Zeros are as good as any values.
   addRule(table, {"aten.empty.memory_format"}, constant(0));
   addRule(table, {"aten.empty_permuted.default"}, [](Call &c) {
-    return emptyStrided(c, permutedStrides(c.exprs("size"), c.integers("physical_layout")));
+    return emptyStrided(
+        c, permutedStrides(c.exprs("size"), c.integers("physical_layout")));
   });
   addRule(table, {"aten.empty_strided.default", "aten.new_empty_strided.default"},
           [](Call &c) { return emptyStrided(c, c.exprs("stride")); });
-  addRule(table, {"aten.scalar_tensor.default"}, scalarTensor);
+  addRule(table, {"aten.scalar_tensor.default", "prims.scalar_tensor.default"},
+          scalarTensor);
   addRule(table, {"aten.full_like.default"},
           [](Call &c) { return filledLike(c, *c.scalar("fill_value")); });
   addRule(table,
@@ -195,8 +197,8 @@ void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"},
           arange);
   addRule(table, {"prims.iota.default"}, [](Call &c) {
-    Value numbers = c.iota(*c.expr("length"), ScalarType::Long, *c.expr("start"),
-                           *c.expr("step"));
+    Value numbers =
+        c.iota(*c.expr("length"), ScalarType::Long, *c.expr("start"), *c.expr("step"));
     return c.convert(numbers, c.dtype("dtype").value_or(ScalarType::Long));
   });
   addRule(table, {"aten.eye.default", "aten.eye.m"}, eye);

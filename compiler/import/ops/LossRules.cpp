@@ -11,9 +11,7 @@ namespace {
 /// at::Reduction
 enum class Fold { None, Mean, Sum };
 
-Fold foldOf(Call &c) {
-  return static_cast<Fold>(c.integer("reduction").value_or(1));
-}
+Fold foldOf(Call &c) { return static_cast<Fold>(c.integer("reduction").value_or(1)); }
 
 Value folded(Call &c, Value loss, Fold fold) {
   if (!loss || fold == Fold::None)
@@ -23,7 +21,9 @@ Value folded(Call &c, Value loss, Fold fold) {
                            : meanOver(c, loss, all, false);
 }
 
-Value number(Call &c, Value like, double value) { return c.number(value, dtypeOf(like)); }
+Value number(Call &c, Value like, double value) {
+  return c.number(value, dtypeOf(like));
+}
 
 Value sub(Call &c, Value a, Value b) { return c.binary<rt::SubOp>(a, b); }
 Value add(Call &c, Value a, Value b) { return c.binary<rt::AddOp>(a, b); }
@@ -57,8 +57,8 @@ Value smoothL1(Call &c, Value x, Value target) {
   Value distance = c.unary<rt::AbsOp>(sub(c, x, target));
   if (beta == 0)
     return distance;
-  Value square = div(c, mul(c, mul(c, distance, distance), number(c, x, 0.5)),
-                     number(c, x, beta));
+  Value square =
+      div(c, mul(c, mul(c, distance, distance), number(c, x, 0.5)), number(c, x, beta));
   Value linear = sub(c, distance, number(c, x, 0.5 * beta));
   return c.where(c.compare<rt::LtOp>(distance, number(c, x, beta)), square, linear);
 }
@@ -128,8 +128,7 @@ Value hingeEmbedding(Call &c, Value x, Value target) {
   double margin = c.real("margin").value_or(1);
   Value room = atLeast(c, sub(c, number(c, x, margin), x), 0);
   Value apart = c.where(c.compare<rt::NeOp>(target, one), room, zero);
-  Value together =
-      c.where(c.compare<rt::NeOp>(target, number(c, x, -1)), x, zero);
+  Value together = c.where(c.compare<rt::NeOp>(target, number(c, x, -1)), x, zero);
   return add(c, apart, together);
 }
 
@@ -142,8 +141,9 @@ Value marginRanking(Call &c) {
   if (!a || !b || !target)
     return {};
   Value distance = sub(c, a, b);
-  Value loss = add(c, mul(c, c.unary<rt::NegOp>(c.convert(target, dtypeOf(a))), distance),
-                   number(c, a, c.real("margin").value_or(0)));
+  Value loss =
+      add(c, mul(c, c.unary<rt::NegOp>(c.convert(target, dtypeOf(a))), distance),
+          number(c, a, c.real("margin").value_or(0)));
   return folded(c, atLeast(c, loss, 0), foldOf(c));
 }
 
@@ -158,13 +158,11 @@ Value cosineEmbedding(Call &c) {
                      add(c, total(mul(c, b, b)), epsilon));
   Value cosine = div(c, total(mul(c, a, b)), c.unary<rt::SqrtOp>(square));
   Value zero = number(c, a, 0), one = number(c, a, 1);
-  Value room = atLeast(
-      c, sub(c, cosine, number(c, a, c.real("margin").value_or(0))), 0);
+  Value room =
+      atLeast(c, sub(c, cosine, number(c, a, c.real("margin").value_or(0))), 0);
   target = c.convert(target, dtypeOf(a));
-  Value together =
-      c.where(c.compare<rt::EqOp>(target, one), sub(c, one, cosine), zero);
-  Value apart =
-      c.where(c.compare<rt::EqOp>(target, number(c, a, -1)), room, zero);
+  Value together = c.where(c.compare<rt::EqOp>(target, one), sub(c, one, cosine), zero);
+  Value apart = c.where(c.compare<rt::EqOp>(target, number(c, a, -1)), room, zero);
   return folded(c, add(c, together, apart), foldOf(c));
 }
 
@@ -177,8 +175,8 @@ Value tripletMargin(Call &c) {
   Value near = pairwiseDistance(c, anchor, positive, p, eps, false);
   Value far = pairwiseDistance(c, anchor, negative, p, eps, false);
   if (c.boolean("swap"))
-    far = c.binary<rt::MinimumOp>(far,
-                                  pairwiseDistance(c, positive, negative, p, eps, false));
+    far = c.binary<rt::MinimumOp>(
+        far, pairwiseDistance(c, positive, negative, p, eps, false));
   if (!near || !far)
     return {};
   Value loss = add(c, sub(c, near, far), number(c, near, c.real("margin").value_or(1)));
@@ -200,8 +198,8 @@ Classes classesOf(Call &c, Value logs, Value target) {
   Classes k{logs, target, {}, c.optionalTensor("weight"), {}};
   k.dim = rankOf(logs) > 1;
   ScalarType dtype = dtypeOf(logs);
-  Value ignored = c.full(Scalar::of(c.expr("ignore_index").value_or(-100)),
-                         dtypeOf(target));
+  Value ignored =
+      c.full(Scalar::of(c.expr("ignore_index").value_or(-100)), dtypeOf(target));
   k.isIgnored = c.compare<rt::EqOp>(target, ignored);
   k.target = c.where(k.isIgnored, c.number(0, dtypeOf(target)), target);
   Value own = c.number(1, dtype);
@@ -222,8 +220,7 @@ Value targetLosses(Call &c, const Classes &k) {
   chosen = c.reshape(chosen, sizesOf(k.target));
   // Where the target is ignored, not even an infinity counts.
   Value zero = number(c, chosen, 0);
-  return c.where(k.isIgnored, zero,
-                 mul(c, c.unary<rt::NegOp>(chosen), k.weight));
+  return c.where(k.isIgnored, zero, mul(c, c.unary<rt::NegOp>(chosen), k.weight));
 }
 
 Value totalOf(Call &c, Value x) {
@@ -338,9 +335,10 @@ void addLossRules(RuleTable &table) {
   addRule(table, {"aten.margin_ranking_loss.default"}, marginRanking);
   addRule(table, {"aten.cosine_embedding_loss.default"}, cosineEmbedding);
   addRule(table, {"aten.triplet_margin_loss.default"}, tripletMargin);
-  addRule(table,
-          {"aten.nll_loss.default", "aten.nll_loss2d.default", "aten.nll_loss_nd.default"},
-          negativeLogLikelihood);
+  addRule(
+      table,
+      {"aten.nll_loss.default", "aten.nll_loss2d.default", "aten.nll_loss_nd.default"},
+      negativeLogLikelihood);
   addMultiRule(table,
                {"aten.nll_loss_forward.default", "aten.nll_loss2d_forward.default"},
                negativeLogLikelihoodForward);

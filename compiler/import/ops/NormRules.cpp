@@ -137,7 +137,8 @@ Value movedAverage(Call &c, Value old, Value now, double momentum) {
 std::optional<BatchStatistics> trainedBatchNorm(Call &c) {
   Value x = c.tensor("input"), weight = c.optionalTensor("weight"),
         bias = c.optionalTensor("bias");
-  Value oldMean = c.node.find("running_mean") ? c.optionalTensor("running_mean") : Value();
+  Value oldMean =
+      c.node.find("running_mean") ? c.optionalTensor("running_mean") : Value();
   Value oldVariance =
       c.node.find("running_var") ? c.optionalTensor("running_var") : Value();
   if (!x || rankOf(x) < 2)
@@ -301,8 +302,8 @@ Results nativeGroupNorm(Call &c) {
          layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}), groups)});
     Value variance = varianceOver(c, rows, {2}, Scalar::of(int64_t(0)), false);
     mean = c.convert(meanOver(c, rows, {2}, false), dtypeOf(x));
-    inverse = c.convert(
-        inverseDeviation(c, variance, c.real("eps").value_or(1e-5)), dtypeOf(x));
+    inverse = c.convert(inverseDeviation(c, variance, c.real("eps").value_or(1e-5)),
+                        dtypeOf(x));
   }
   return std::vector<Value>{result, mean, inverse};
 }
@@ -316,7 +317,8 @@ void addNormRules(RuleTable &table) {
   addRule(table, {"aten.batch_norm.default"}, batchNormOfUser);
   addMultiRule(table,
                {"aten._native_batch_norm_legit.default",
-                "aten._native_batch_norm_legit.no_stats", "aten.native_batch_norm.default"},
+                "aten._native_batch_norm_legit.no_stats",
+                "aten.native_batch_norm.default"},
                [](Call &c) { return legitBatchNorm(c, false); });
   addMultiRule(table, {"aten._native_batch_norm_legit_functional.default"},
                [](Call &c) { return legitBatchNorm(c, true); });

@@ -85,8 +85,8 @@ Value sourcePlaces(Call &c, const Expr &size, const Expr &low, const Expr &high,
 bool fitsMode(Call &c, const Expr &size, const Expr &pad, Mode mode) {
   if (mode == Mode::Replicate)
     return c.guards.less(0, size);
-  bool fits = mode == Mode::Reflect ? c.guards.less(pad, size)
-                                    : c.guards.lessEqual(pad, size);
+  bool fits =
+      mode == Mode::Reflect ? c.guards.less(pad, size) : c.guards.lessEqual(pad, size);
   if (!fits)
     c.error() << "a pad of " << pad.str() << " is too large for a dim of size "
               << size.str();
@@ -153,7 +153,7 @@ Value pixelShuffle(Call &c) {
   std::vector<int64_t> order = allDims(split.size());
   int64_t at = n - 3; // C, r, r, H, W to C, H, r, W, r
   order[at + 1] = at + 3, order[at + 2] = at + 1, order[at + 3] = at + 4,
-           order[at + 4] = at + 2;
+             order[at + 4] = at + 2;
   Value moved = c.permute(c.reshape(x, split), order);
   return inFormatOf(c, c.reshape(c.cloneRowMajor(moved), result), x);
 }
@@ -167,13 +167,14 @@ Value pixelUnshuffle(Call &c) {
   Dims sizes = sizesOf(x), split(sizes.begin(), sizes.end() - 3);
   Dims result = split;
   size_t n = sizes.size();
-  Expr height = layout::floordiv(sizes[n - 2], r), width = layout::floordiv(sizes[n - 1], r);
+  Expr height = layout::floordiv(sizes[n - 2], r),
+       width = layout::floordiv(sizes[n - 1], r);
   split.insert(split.end(), {sizes[n - 3], height, r, width, r});
   result.insert(result.end(), {sizes[n - 3] * r * r, height, width});
   std::vector<int64_t> order = allDims(split.size());
   int64_t at = n - 3; // C, H, r, W, r to C, r, r, H, W
   order[at + 1] = at + 2, order[at + 2] = at + 4, order[at + 3] = at + 1,
-           order[at + 4] = at + 3;
+             order[at + 4] = at + 3;
   Value moved = c.permute(c.reshape(x, split), order);
   return inFormatOf(c, c.reshape(c.cloneRowMajor(moved), result), x);
 }
@@ -211,11 +212,11 @@ Blocks blocksOf(Call &c, const Expr &height, const Expr &width) {
   b.padding = two("padding"), b.step = two("stride");
   Expr sizes[] = {height, width};
   for (int i = 0; i < 2; ++i)
-    b.counts.push_back(c.guards.simplify(
-        layout::floordiv(sizes[i] + 2 * b.padding[i] -
-                             b.dilation[i] * (b.size[i] - 1) - 1,
-                         b.step[i]) +
-        1));
+    b.counts.push_back(
+        c.guards.simplify(layout::floordiv(sizes[i] + 2 * b.padding[i] -
+                                               b.dilation[i] * (b.size[i] - 1) - 1,
+                                           b.step[i]) +
+                          1));
   return b;
 }
 
@@ -231,13 +232,13 @@ Value imageToColumns(Call &c) {
   Blocks b = blocksOf(c, sizes[2], sizes[3]);
   Dims padded = {sizes[0], sizes[1], sizes[2] + 2 * b.padding[0],
                  sizes[3] + 2 * b.padding[1]};
-  Value blocks = c.pad(x, {0, 0, b.padding[0], b.padding[1]}, padded,
-                       Scalar::of(int64_t(0)));
+  Value blocks =
+      c.pad(x, {0, 0, b.padding[0], b.padding[1]}, padded, Scalar::of(int64_t(0)));
   for (int64_t i = 0; i < 2; ++i)
     blocks = c.unfold(blocks, 2 + i, b.size[i], b.step[i], b.dilation[i]);
   blocks = c.cloneRowMajor(c.permute(blocks, {0, 1, 4, 5, 2, 3}));
-  Value result = c.view(blocks, {sizes[0], sizes[1] * b.size[0] * b.size[1],
-                                 b.counts[0] * b.counts[1]});
+  Value result = c.view(
+      blocks, {sizes[0], sizes[1] * b.size[0] * b.size[1], b.counts[0] * b.counts[1]});
   return batched ? result : c.squeeze(result, {0});
 }
 
@@ -253,8 +254,8 @@ Value columnsToImage(Call &c) {
   Blocks b = blocksOf(c, image[0], image[1]);
   Expr batch = sizeOf(x, 0);
   Expr channels = layout::floordiv(sizeOf(x, 1), b.size[0] * b.size[1]);
-  Value blocks = c.reshape(
-      x, {batch, channels, b.size[0], b.size[1], b.counts[0], b.counts[1]});
+  Value blocks =
+      c.reshape(x, {batch, channels, b.size[0], b.size[1], b.counts[0], b.counts[1]});
   // The pixel of each element: [kh, 1, oh, 1] and [kw, 1, ow].
   std::vector<Value> pixels;
   for (int64_t i = 0; i < 2; ++i) {
@@ -293,7 +294,8 @@ void addPaddingRules(RuleTable &table) {
           [](Call &c) { return padWith(c, "pad", Mode::Circular); });
   addRule(table, {"aten.pixel_shuffle.default"}, pixelShuffle);
   addRule(table, {"aten.pixel_unshuffle.default"}, pixelUnshuffle);
-  addRule(table, {"aten.channel_shuffle.default", "aten.native_channel_shuffle.default"},
+  addRule(table,
+          {"aten.channel_shuffle.default", "aten.native_channel_shuffle.default"},
           channelShuffle);
   addRule(table, {"aten.im2col.default"}, imageToColumns);
   addRule(table, {"aten.col2im.default"}, columnsToImage);

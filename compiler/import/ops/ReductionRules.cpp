@@ -186,7 +186,7 @@ Value norm(Call &c, std::string_view orderName) {
     return {};
   }
   Value result = normOver(c, widened(c, x), c.real(orderName).value_or(2),
-                        c.dims("dim", rankOf(x)), c.boolean("keepdim"));
+                          c.dims("dim", rankOf(x)), c.boolean("keepdim"));
   return c.convert(result, dtypeOf(x));
 }
 

@@ -9,12 +9,11 @@ Value linspace(Emitter &e, Value start, Value end, const Expr &steps) {
     return {};
   ScalarType dtype = dtypeOf(start);
   auto number = [&](const Expr &value) { return e.full(Scalar::of(value), dtype); };
-  Value step =
-      e.binary<rt::DivOp>(e.binary<rt::SubOp>(end, start),
-                          number(layout::max(steps - 1, 1)));
+  Value step = e.binary<rt::DivOp>(e.binary<rt::SubOp>(end, start),
+                                   number(layout::max(steps - 1, 1)));
   Value index = e.iota(steps);
-  Value fromStart = e.binary<rt::AddOp>(
-      start, e.binary<rt::MulOp>(step, e.convert(index, dtype)));
+  Value fromStart =
+      e.binary<rt::AddOp>(start, e.binary<rt::MulOp>(step, e.convert(index, dtype)));
   Value left = e.iota(steps, ScalarType::Long, steps - 1, -1);
   Value fromEnd =
       e.binary<rt::SubOp>(end, e.binary<rt::MulOp>(step, e.convert(left, dtype)));
@@ -141,7 +140,8 @@ Value repeatPixels(Call &c, const Resize &r, const std::vector<int64_t> &factors
   for (size_t i = 0; i < factors.size(); ++i) {
     x = c.unsqueeze(x, 3 + 2 * i);
     split.insert(split.end(), {r.in[i], factors[i]});
-    splitStrides.insert(splitStrides.end(), {strides[2 + i] * factors[i], strides[2 + i]});
+    splitStrides.insert(splitStrides.end(),
+                        {strides[2 + i] * factors[i], strides[2 + i]});
   }
   return c.view(c.clone(c.expand(x, split), splitStrides), result);
 }
@@ -178,8 +178,8 @@ Value sourceCoordinate(Call &c, const Resize &r, size_t i) {
   if (r.alignCorners)
     return c.binary<rt::MulOp>(at, step);
   Value half = c.number(0.5, r.coordinates);
-  return c.binary<rt::SubOp>(
-      c.binary<rt::MulOp>(c.binary<rt::AddOp>(at, half), step), half);
+  return c.binary<rt::SubOp>(c.binary<rt::MulOp>(c.binary<rt::AddOp>(at, half), step),
+                             half);
 }
 
 Taps linearTaps(Call &c, const Resize &r, size_t i) {
@@ -189,11 +189,10 @@ Taps linearTaps(Call &c, const Resize &r, size_t i) {
     at = c.binary<rt::MaximumOp>(at, zero);
   Value first = toIndex(c, at, r.in[i]);
   Value next = c.binary<rt::AddOp>(first, c.number(1, ScalarType::Long));
-  next = c.binary<rt::MinimumOp>(next,
-                                 c.full(Scalar::of(r.in[i] - 1), ScalarType::Long));
+  next =
+      c.binary<rt::MinimumOp>(next, c.full(Scalar::of(r.in[i] - 1), ScalarType::Long));
   Value weight = c.binary<rt::SubOp>(at, c.convert(first, r.coordinates));
-  weight =
-      c.binary<rt::MinimumOp>(c.binary<rt::MaximumOp>(weight, zero), one);
+  weight = c.binary<rt::MinimumOp>(c.binary<rt::MaximumOp>(weight, zero), one);
   return {{first, next}, {c.binary<rt::SubOp>(one, weight), weight}};
 }
 
@@ -211,9 +210,7 @@ std::vector<Value> cubicWeights(Emitter &e, Value t) {
     return sum;
   };
   auto near = [&](Value x) { return polynomial(x, {kA + 2, -(kA + 3), 0, 1}); };
-  auto far = [&](Value x) {
-    return polynomial(x, {kA, -5 * kA, 8 * kA, -4 * kA});
-  };
+  auto far = [&](Value x) { return polynomial(x, {kA, -5 * kA, 8 * kA, -4 * kA}); };
   Value rest = e.binary<rt::SubOp>(number(1), t);
   return {far(e.binary<rt::AddOp>(t, number(1))), near(t), near(rest),
           far(e.binary<rt::AddOp>(rest, number(1)))};
@@ -247,8 +244,8 @@ Value interpolate(Call &c, size_t spatial,
     for (auto [place, weight] : llvm::zip_equal(taps.places, taps.weights)) {
       for (size_t after = i + 1; weight && after < spatial; ++after)
         weight = c.unsqueeze(weight, rankOf(weight));
-      Value part = c.binary<rt::MulOp>(
-          c.indexSelect(result, place, r->firstDim() + i), weight);
+      Value part =
+          c.binary<rt::MulOp>(c.indexSelect(result, place, r->firstDim() + i), weight);
       sum = sum ? c.binary<rt::AddOp>(sum, part) : part;
     }
     result = sum;
@@ -280,10 +277,10 @@ Value toPixels(Call &c, Value at, const Axis &axis) {
   Value size = numberOf(c, at, axis.size);
   Value moved = c.binary<rt::AddOp>(at, one);
   if (axis.alignCorners)
-    return c.binary<rt::MulOp>(moved,
-                               c.binary<rt::DivOp>(c.binary<rt::SubOp>(size, one), two));
-  return c.binary<rt::DivOp>(
-      c.binary<rt::SubOp>(c.binary<rt::MulOp>(moved, size), one), two);
+    return c.binary<rt::MulOp>(
+        moved, c.binary<rt::DivOp>(c.binary<rt::SubOp>(size, one), two));
+  return c.binary<rt::DivOp>(c.binary<rt::SubOp>(c.binary<rt::MulOp>(moved, size), one),
+                             two);
 }
 
 /// Mirrored at both ends as often as it takes.
@@ -294,8 +291,7 @@ Value reflected(Call &c, Value at, const Axis &axis) {
   if (length.isConstant(0))
     return c.binary<rt::MulOp>(at, c.number(0, dtype));
   Value span = numberOf(c, at, length);
-  Value distance =
-      c.unary<rt::AbsOp>(c.binary<rt::SubOp>(at, c.number(low, dtype)));
+  Value distance = c.unary<rt::AbsOp>(c.binary<rt::SubOp>(at, c.number(low, dtype)));
   Value extra = c.binary<rt::FmodOp>(distance, span);
   Value flips = c.unary<rt::FloorOp>(c.binary<rt::DivOp>(distance, span));
   Value odd = c.compare<rt::NeOp>(c.binary<rt::FmodOp>(flips, c.number(2, dtype)),
@@ -310,8 +306,8 @@ Value bordered(Call &c, Value at, const Axis &axis) {
   if (axis.border == Border::Reflection)
     at = reflected(c, at, axis);
   Value last = numberOf(c, at, axis.size - 1);
-  return c.binary<rt::MinimumOp>(
-      c.binary<rt::MaximumOp>(at, c.number(0, dtypeOf(at))), last);
+  return c.binary<rt::MinimumOp>(c.binary<rt::MaximumOp>(at, c.number(0, dtypeOf(at))),
+                                 last);
 }
 
 /// Pixels at whole coordinates, 0 outside of the image: [N, C, ...] for [N, ...].
@@ -346,8 +342,8 @@ Value sampleTaps(Call &c, Value image, const std::vector<Taps> &taps,
   std::vector<Value> at;
   std::function<void(size_t, Value)> walk = [&](size_t axis, Value weight) {
     if (axis == axes.size()) {
-      Value part = c.binary<rt::MulOp>(pixelsAt(c, image, at, axes),
-                                       c.unsqueeze(weight, 1));
+      Value part =
+          c.binary<rt::MulOp>(pixelsAt(c, image, at, axes), c.unsqueeze(weight, 1));
       sum = sum ? c.binary<rt::AddOp>(sum, part) : part;
       return;
     }

@@ -12,14 +12,14 @@ namespace {
 using Unary = std::function<Value(Call &, Value)>;
 using Binary = std::function<Value(Call &, Value, Value)>;
 
-Value number(Call &c, Value like, double value) { return c.number(value, dtypeOf(like)); }
+Value number(Call &c, Value like, double value) {
+  return c.number(value, dtypeOf(like));
+}
 Value add(Call &c, Value a, Value b) { return c.binary<rt::AddOp>(a, b); }
 Value sub(Call &c, Value a, Value b) { return c.binary<rt::SubOp>(a, b); }
 Value mul(Call &c, Value a, Value b) { return c.binary<rt::MulOp>(a, b); }
 Value div(Call &c, Value a, Value b) { return c.binary<rt::DivOp>(a, b); }
-Value isNan(Call &c, Value x) {
-  return c.pointwise<rt::IsNanOp>(ScalarType::Bool, x);
-}
+Value isNan(Call &c, Value x) { return c.pointwise<rt::IsNanOp>(ScalarType::Bool, x); }
 
 template <typename Op> Unary made() {
   return [](Call &c, Value x) { return c.unary<Op>(x); };
@@ -30,7 +30,8 @@ template <typename Op> Binary madeOfTwo() {
 
 /// A function of real numbers: integers become float32, and float16 and bfloat16 are
 /// rounded once at the end.
-void addReal(RuleTable &table, std::initializer_list<llvm::StringRef> ops, Unary formula) {
+void addReal(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
+             Unary formula) {
   addRule(table, ops, [formula = std::move(formula)](Call &c) -> Value {
     Value x = c.tensor("self");
     if (!x)
@@ -44,8 +45,8 @@ void addReal(RuleTable &table, std::initializer_list<llvm::StringRef> ops, Unary
 enum class Operands { Any, Real };
 
 /// A function of two operands in their common dtype.
-void addPair(RuleTable &table, std::initializer_list<llvm::StringRef> ops, Binary formula,
-             Operands kind = Operands::Any) {
+void addPair(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
+             Binary formula, Operands kind = Operands::Any) {
   addRule(table, ops, [formula = std::move(formula), kind](Call &c) -> Value {
     Operand a = c.operand("self"), b = c.operand("other");
     ScalarType common = resultType({a, b});
@@ -112,10 +113,12 @@ Value roundDecimals(Call &c, Value x) {
 /// The sum of log(gamma(x - i / 2)) for i below p, and the volume's constant.
 Value multivariateLogGamma(Call &c, Value x) {
   int64_t p = c.integer("p").value_or(1);
-  Value sum = number(c, x, static_cast<double>(p * (p - 1)) / 4 * std::log(std::numbers::pi));
+  Value sum =
+      number(c, x, static_cast<double>(p * (p - 1)) / 4 * std::log(std::numbers::pi));
   for (int64_t i = 0; i < p; ++i)
-    sum = add(c, sum,
-              c.unary<rt::LgammaOp>(sub(c, x, number(c, x, static_cast<double>(i) / 2))));
+    sum =
+        add(c, sum,
+            c.unary<rt::LgammaOp>(sub(c, x, number(c, x, static_cast<double>(i) / 2))));
   return sum;
 }
 
@@ -179,8 +182,7 @@ Value hypot(Call &c, Value a, Value b) {
   a = c.unary<rt::AbsOp>(a), b = c.unary<rt::AbsOp>(b);
   Value large = c.binary<rt::MaximumOp>(a, b), small = c.binary<rt::MinimumOp>(a, b);
   Value ratio = div(c, small, large), one = number(c, a, 1), zero = number(c, a, 0);
-  Value length =
-      mul(c, large, c.unary<rt::SqrtOp>(add(c, one, mul(c, ratio, ratio))));
+  Value length = mul(c, large, c.unary<rt::SqrtOp>(add(c, one, mul(c, ratio, ratio))));
   length = c.where(c.compare<rt::EqOp>(large, zero), large, length);
   // Infinite beats NaN.
   Value infinity = number(c, a, INFINITY);
@@ -221,7 +223,8 @@ Value leastCommonMultiple(Call &c, Value a, Value b) {
   ScalarType dtype = dtypeOf(a);
   if (dtype != ScalarType::Long)
     a = c.convert(a, ScalarType::Int), b = c.convert(b, ScalarType::Int);
-  Value divisor = c.binary<rt::GcdOp>(a, b), zero = c.full(Scalar::of(int64_t(0)), dtypeOf(a));
+  Value divisor = c.binary<rt::GcdOp>(a, b),
+        zero = c.full(Scalar::of(int64_t(0)), dtypeOf(a));
   Value one = c.full(Scalar::of(int64_t(1)), dtypeOf(a));
   Value none = c.compare<rt::EqOp>(divisor, zero);
   Value part = c.binary<rt::TruncDivideOp>(a, c.where(none, one, divisor));
@@ -236,7 +239,8 @@ Value ldexp(Call &c, Value x, Value exponent) {
 /// pow in float64
 Value floatPower(Call &c) {
   Value a = c.materialize(c.operand("self"), ScalarType::Double);
-  return c.binary<rt::PowOp>(a, c.materialize(c.operand("exponent"), ScalarType::Double));
+  return c.binary<rt::PowOp>(a,
+                             c.materialize(c.operand("exponent"), ScalarType::Double));
 }
 
 Value nextAfter(Call &c, Value a, Value b) { return c.binary<rt::NextAfterOp>(a, b); }
@@ -262,7 +266,8 @@ void addSpecialRules(RuleTable &table) {
           {"aten.digamma.default", "aten.special_digamma.default",
            "aten.special_psi.default"},
           made<rt::DigammaOp>());
-  addReal(table, {"aten.i0.default", "aten.special_i0.default"}, made<rt::BesselI0Op>());
+  addReal(table, {"aten.i0.default", "aten.special_i0.default"},
+          made<rt::BesselI0Op>());
   addReal(table, {"aten.special_i0e.default"}, made<rt::BesselI0eOp>());
   addReal(table, {"aten.special_i1.default"}, made<rt::BesselI1Op>());
   addReal(table, {"aten.special_i1e.default"}, made<rt::BesselI1eOp>());
@@ -313,10 +318,12 @@ void addSpecialRules(RuleTable &table) {
   addPair(table, {"aten.gcd.default"}, madeOfTwo<rt::GcdOp>());
   addPair(table, {"aten.lcm.default"}, leastCommonMultiple);
   for (llvm::StringRef name : {"aten.bitwise_left_shift", "aten.__lshift__"})
-    for (const char *overload : {".Tensor", ".Scalar", ".Tensor_Scalar", ".Scalar_Tensor"})
+    for (const char *overload :
+         {".Tensor", ".Scalar", ".Tensor_Scalar", ".Scalar_Tensor"})
       addPair(table, {(name + overload).str()}, madeOfTwo<rt::ShiftLeftOp>());
   for (llvm::StringRef name : {"aten.bitwise_right_shift", "aten.__rshift__"})
-    for (const char *overload : {".Tensor", ".Scalar", ".Tensor_Scalar", ".Scalar_Tensor"})
+    for (const char *overload :
+         {".Tensor", ".Scalar", ".Tensor_Scalar", ".Scalar_Tensor"})
       addPair(table, {(name + overload).str()}, madeOfTwo<rt::ShiftRightOp>());
   addRule(table, {"aten.heaviside.default"}, heaviside);
   addRule(table,

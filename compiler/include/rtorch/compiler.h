@@ -58,8 +58,8 @@ struct Report {
 bool compileFile(const std::string &input, const std::string &output,
                  const Options &options, Report &report, std::string &error);
 
-/// The overloads that graphs may use, sorted: "aten.add.Tensor", ... The in-place twin
-/// of an overload ("aten.add_.Tensor") is understood too, and not listed.
+/// The overloads of ops that graphs may use, sorted, by their names in the archive. The
+/// in-place twin of an overload is understood too, and not listed.
 std::vector<std::string> supportedOps();
 
 /// "22.1.8; targets: aarch64, x86-64": LLVM's version and what code can be made for.
