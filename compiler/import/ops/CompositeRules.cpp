@@ -368,7 +368,7 @@ Value addBatchedProduct(Call &c) {
   Value product = c.matmul(c.tensor("batch1"), c.tensor("batch2"));
   if (!self || !product)
     return {};
-  return addTo(c, self, c.reduce<rt::SumOp>(product, {0}, false));
+  return rowMajor(c, addTo(c, self, c.reduce<rt::SumOp>(product, {0}, false)));
 }
 
 Value addOuterProduct(Call &c) {
@@ -492,8 +492,7 @@ Value kroneckerProduct(Call &c) {
     a = c.unsqueeze(a, 2 * dim + 1);
     b = c.unsqueeze(b, 2 * dim);
   }
-  Value products = c.binary<rt::MulOp>(a, b);
-  return c.view(rowMajor(c, products), sizes);
+  return c.reshape(c.binary<rt::MulOp>(a, b), sizes);
 }
 
 /// a x b along a dim of size 3.
