@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 
+#include <cstring>
 #include <set>
 
 using namespace mlir;
@@ -101,6 +102,47 @@ void ProgramTranslator::addFunction(ModuleOp module) {
     values_[id] = argument;
 }
 
+/// The bytes of 1, or true.
+std::vector<std::byte> oneOf(ScalarType dtype) {
+  std::vector<std::byte> one(itemSize(dtype));
+  if (dtype == ScalarType::Float) {
+    float value = 1;
+    std::memcpy(one.data(), &value, sizeof value);
+  } else if (!translate::isFloat(dtype)) {
+    one[0] = std::byte(1);
+  }
+  return one;
+}
+
+/// Whether the last two dims are 1 up to the diagonal and 0 right of it: buffers that
+/// hide what comes later from attention are. Most weights are told at their first
+/// elements.
+bool isLowerTriangle(const Payload &payload) {
+  const TensorMeta &meta = payload.meta;
+  size_t rank = meta.sizes.size(), size = itemSize(meta.dtype);
+  if (rank < 2 || !translate::isSupported(meta.dtype))
+    return false;
+  int64_t rows = *meta.sizes[rank - 2].constant(),
+          cols = *meta.sizes[rank - 1].constant();
+  if (rows < 2 || cols < 2)
+    return false;
+  for (size_t dim = 0; dim + 2 < rank; ++dim)
+    if (*meta.sizes[dim].constant() != 1)
+      return false;
+  const std::vector<std::byte> one = oneOf(meta.dtype), zero(size);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t col = 0; col < cols; ++col) {
+      int64_t element = *meta.offset.constant() +
+                        row * *meta.strides[rank - 2].constant() +
+                        col * *meta.strides[rank - 1].constant();
+      const std::vector<std::byte> &expected = col <= row ? one : zero;
+      if (std::memcmp(payload.bytes.data() + element * int64_t(size), expected.data(),
+                      size) != 0)
+        return false;
+    }
+  return true;
+}
+
 /// One op for each parameter, buffer and constant that something uses or writes.
 void ProgramTranslator::addParameters() {
   std::vector<bool> used = usedValues(program_.graph);
@@ -117,9 +159,12 @@ void ProgramTranslator::addParameters() {
     const TensorMeta &meta = payload ? payload->meta : program_.graph.tensor(*ref);
     // Without payloads, every tensor has a storage of its own.
     int64_t storage = payload ? payload->storage : unbound++;
-    values_[ref->id] =
+    auto parameter =
         rt::ParameterOp::create(builder_, namedLocation(context_, input.name),
                                 typeOf(meta), input.target, storage, /*mutated=*/false);
+    if (payload && isLowerTriangle(*payload))
+      parameter->setAttr(rt::kTriangularAttr, builder_.getUnitAttr());
+    values_[ref->id] = parameter;
   }
 }
 

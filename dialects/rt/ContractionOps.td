@@ -98,7 +98,8 @@ def Rt_AttentionOp : Rt_ComputeOp<"attention"> {
   let description = [{
     `softmax(scale * query * key^T + mask) * value` over the last two dims, leading dims
     broadcast. A bool mask leaves out the scores where it is false; `causal` leaves out
-    keys after the query. A row without any score left is 0. With `grouped`, dim -3 of
+    keys after the query. A row without any score above -inf is 0, or NaN as a softmax's
+    if `nan_rows`. With `grouped`, dim -3 of
     `key` and `value` divides that of `query`, and each of their heads serves as many
     heads in turn.
 
@@ -117,11 +118,12 @@ def Rt_AttentionOp : Rt_ComputeOp<"attention"> {
     ```
   }];
   let arguments = (ins Rt_FloatTensor:$query, Rt_FloatTensor:$key, Rt_FloatTensor:$value,
-                       Optional<Rt_Tensor>:$mask, F64Attr:$scale, BoolAttr:$causal, BoolAttr:$grouped);
+                       Optional<Rt_Tensor>:$mask, F64Attr:$scale, BoolAttr:$causal, BoolAttr:$grouped,
+                       UnitAttr:$nan_rows);
   let results = (outs Rt_FloatTensor:$result);
   let assemblyFormat = [{
     $query `,` $key `,` $value (`mask` $mask^)? `scale` $scale `causal` $causal `grouped` $grouped
-    attr-dict `:` functional-type(operands, results)
+    (`nan_rows` $nan_rows^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 

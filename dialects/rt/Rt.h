@@ -67,6 +67,10 @@ inline constexpr llvm::StringLiteral kSymbolsAttr = "rt.symbols";
 /// Name of the function attribute with the checks that are made at the door.
 inline constexpr llvm::StringLiteral kGuardsAttr = "rt.guards";
 
+/// Discardable attribute of an rt.parameter whose last two dims are 1 (or true) up to
+/// the diagonal, and 0 (or false) right of it.
+inline constexpr llvm::StringLiteral kTriangularAttr = "rt.triangular";
+
 /// Prints `[a, b]`, for diagnostics.
 std::string printDims(const layout::Dims &dims);
 

@@ -384,7 +384,8 @@ private:
       Value none =
           arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, sum, scalar(0));
       Value inverse = arith::DivFOp::create(e.b, e.loc, scalar(1), sum);
-      inverse = spread(e.select(none, scalar(0), inverse));
+      // Without weights the output is 0, times infinity NaN.
+      inverse = spread(spec_.nanRows ? inverse : e.select(none, scalar(0), inverse));
       auto store = [&](Value column, Value mask) {
         // Columns lie in panels; lanes divide the columns of a panel.
         Value inPanel = e.rem(column, e.constant(tile_.columns()));

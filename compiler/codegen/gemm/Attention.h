@@ -35,6 +35,8 @@ struct AttentionSpec {
   BatchedSource k;                                ///< [keys, headSize]
   BatchedSource v;                                ///< [keys, valueSize]
   /// Query i sees the keys 0 .. i only.
+  /// A row without any score above -inf is NaN, not 0.
+  bool nanRows = false;
   bool causal = false;
   ScoreFn score; ///< may be empty
   BatchedStore store;

@@ -38,6 +38,7 @@ public:
     FormulaBuilder f(builder, e.loc);
     spec.scale = f.constant(spec.elementType, op_.getScale().convertToDouble());
     spec.causal = op_.getCausal();
+    spec.nanRows = op_.getNanRows();
     spec.q = source(op_.getQuery(), false);
     spec.k = source(op_.getKey(), op_.getGrouped());
     spec.v = source(op_.getValue(), op_.getGrouped());

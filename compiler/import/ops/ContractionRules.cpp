@@ -73,7 +73,7 @@ Value attention(Call &c) {
   return c.compute<rt::AttentionOp>(
       sizes, dtypeOf(query), query, key, value, mask,
       llvm::APFloat(scale ? *scale : 1 / std::sqrt(static_cast<double>(*width))),
-      c.boolean("is_causal"), c.boolean("enable_gqa"));
+      c.boolean("is_causal"), c.boolean("enable_gqa"), /*nan_rows=*/false);
 }
 
 /// The flash kernel gives also the logarithms of the sums, for the backward pass.

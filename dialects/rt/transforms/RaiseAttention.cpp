@@ -1,5 +1,6 @@
 // Product, softmax, product back to rt.attention.
 #include "dialects/rt/transforms/Aliases.h"
+#include "dialects/rt/transforms/CausalMask.h"
 #include "dialects/rt/transforms/Patterns.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -109,13 +110,37 @@ bool isWithoutScore(Value condition, Value scores) {
   return isMaskedOut(any.getX().getDefiningOp()->getOperand(0), scores);
 }
 
+/// What hides scores: where `condition` is `hides`, they are `low` instead.
+struct Hidden {
+  Value condition;
+  bool hides;
+  double low;
+};
+
 /// The parts of an attention that was taken apart.
 struct Parts {
-  Value query, transposedKey, mask;
+  Value query, transposedKey;
+  SmallVector<Value> masks; // added
+  SmallVector<Hidden> hidden;
   double scale = 1;
   /// Rows without any score give 0, not NaN.
   bool safe = false;
 };
+
+/// The value before it was widened from half precision: rt.attention computes in
+/// float32.
+Value beforeWidening(Value value) {
+  auto convert = value.getDefiningOp<ConvertOp>();
+  if (!convert || !tensorType(value).getElementType().isF32() || !value.hasOneUse())
+    return value;
+  Type narrow = tensorType(convert.getX()).getElementType();
+  return narrow.isF16() || narrow.isBF16() ? convert.getX() : value;
+}
+
+bool sameSizes(Value a, Value b) {
+  return tensorType(a).getSizes() == tensorType(b).getSizes() &&
+         tensorType(a).getElementType() == tensorType(b).getElementType();
+}
 
 /// Takes a factor off `value`: from `x * c` and `x / c` it gives x.
 Value withoutScale(Value value, double &scale) {
@@ -126,7 +151,7 @@ Value withoutScale(Value value, double &scale) {
     std::optional<double> factor = uniformNumber(op->getOperand(i));
     Value other = op->getOperand(1 - i);
     if (!factor || !std::isfinite(*factor) || *factor == 0 ||
-        other.getType() != value.getType() || (i == 0 && isa<DivOp>(op)))
+        !sameSizes(other, value) || (i == 0 && isa<DivOp>(op)))
       continue;
     scale = isa<MulOp>(op) ? scale * *factor : scale / *factor;
     return other;
@@ -139,6 +164,9 @@ Value withoutScale(Value value, double &scale) {
 SoftmaxOp matchSoftmax(Value weights, Parts &parts) {
   if (!weights.hasOneUse())
     return {};
+  if (auto narrowed = weights.getDefiningOp<ConvertOp>();
+      narrowed && narrowed.getX().hasOneUse())
+    weights = narrowed.getX();
   auto softmax = weights.getDefiningOp<SoftmaxOp>();
   if (auto where = weights.getDefiningOp<WhereOp>()) {
     softmax = where.getB().getDefiningOp<SoftmaxOp>();
@@ -156,44 +184,81 @@ SoftmaxOp matchSoftmax(Value weights, Parts &parts) {
   return shared ? SoftmaxOp() : softmax;
 }
 
-/// `query * key^T`, scaled before or after.
-bool matchProduct(Value scores, Parts &parts) {
-  scores = withoutScale(scores, parts.scale);
-  auto product = scores.getDefiningOp<MatmulOp>();
-  if (!product || !product->hasOneUse())
+/// `query * key^T`, scaled before or after. `shared`: what uses `scores` is known.
+bool matchProduct(Value scores, Parts &parts, bool shared = false) {
+  double scale = parts.scale;
+  Value unscaled = withoutScale(scores, scale);
+  auto product = unscaled.getDefiningOp<MatmulOp>();
+  if (!product || (!product->hasOneUse() && !(shared && unscaled == scores)))
     return false;
+  parts.scale = scale;
   parts.query = withoutScale(product.getLhs(), parts.scale);
   parts.transposedKey = withoutScale(product.getRhs(), parts.scale);
   return true;
 }
 
-/// The product, with or without a mask added.
-bool matchScores(Value scores, Parts &parts) {
-  if (matchProduct(scores, parts))
-    return true;
+/// Takes what is added to the scores, or put in their place, off: gives the rest. Null
+/// if there is nothing.
+Value withoutMask(Value scores, Parts &parts) {
+  auto isRest = [&](Value value) {
+    return sameSizes(value, scores) && value.hasOneUse() && !uniformConstant(value);
+  };
+  if (auto where = scores.getDefiningOp<WhereOp>())
+    for (bool hides : {false, true}) {
+      Value rest = hides ? where.getB() : where.getA();
+      Value instead = hides ? where.getA() : where.getB();
+      double low = uniformNumber(instead).value_or(0);
+      if (low > kHidingScore || !isRest(rest))
+        continue;
+      parts.hidden.push_back({where.getCondition(), hides, low});
+      return rest;
+    }
   auto add = scores.getDefiningOp<AddOp>();
   if (!add)
-    return false;
+    return {};
   for (bool swapped : {false, true}) {
-    Value sum = swapped ? add.getB() : add.getA();
-    Parts found = parts;
-    if (sum.getType() != scores.getType() || !sum.hasOneUse() ||
-        !matchProduct(sum, found))
+    Value rest = swapped ? add.getB() : add.getA(),
+          mask = swapped ? add.getA() : add.getB();
+    Parts trial;
+    bool leadsToProduct =
+        isRest(rest) && (matchProduct(rest, trial) || rest.getDefiningOp<AddOp>() ||
+                         rest.getDefiningOp<WhereOp>());
+    if (!leadsToProduct)
       continue;
-    parts = found;
-    parts.mask = swapped ? add.getA() : add.getB();
-    return true;
+    parts.masks.push_back(mask);
+    return rest;
+  }
+  return {};
+}
+
+/// The product, with what masks it.
+bool matchScores(Value scores, Parts &parts) {
+  constexpr int kMostMasks = 8;
+  scores = beforeWidening(scores);
+  for (int i = 0; i < kMostMasks && scores; ++i) {
+    if (matchProduct(scores, parts, /*shared=*/i == 0))
+      return true;
+    scores = withoutMask(scores, parts);
   }
   return false;
 }
 
-/// The condition of `where(condition, 0, -inf)`, which as a mask means the same.
-Value boolMask(Value mask) {
+/// A mask of 0 and -inf says which scores are hidden.
+std::optional<Hidden> asHidden(Value mask) {
   auto where = mask.getDefiningOp<WhereOp>();
-  if (where && uniformNumber(where.getA()) == 0.0 &&
-      uniformNumber(where.getB()) == -kInfinity)
-    return where.getCondition();
-  return mask;
+  if (!where)
+    return {};
+  for (bool hides : {false, true}) {
+    Value kept = hides ? where.getB() : where.getA();
+    Value instead = hides ? where.getA() : where.getB();
+    if (uniformNumber(kept) == 0.0 && uniformNumber(instead) == -kInfinity)
+      return Hidden{where.getCondition(), hides, -kInfinity};
+  }
+  return {};
+}
+
+bool hidesLaterKeys(const Hidden &hidden) {
+  return hidden.hides ? isAnticausal(hidden.condition) : isCausal(hidden.condition);
 }
 
 //===----------------------------------------------------------------------===//
@@ -216,9 +281,111 @@ bool sameLeadingSizes(Value a, Value b) {
          std::equal(x.begin(), x.end() - 2, y.begin());
 }
 
-/// `softmax(scale * query * key^T + mask) * value`, with rows without a score put to 0
-/// or a mask that leaves none, is `rt.attention`. The result has the query's order of
-/// dims, as the fused op of eager PyTorch gives it.
+/// Makes the operands of rt.attention that hide scores.
+class MaskBuilder {
+public:
+  MaskBuilder(PatternRewriter &rewriter, Location loc, Type dtype, const Guards &guards)
+      : rewriter_(rewriter), loc_(loc), dtype_(dtype), guards_(guards) {}
+
+  /// False if there is no such mask.
+  bool build(const Parts &parts) {
+    onlyCausal_ = llvm::all_of(parts.masks, isCausalSum) &&
+                  llvm::all_of(parts.hidden, hidesLaterKeys);
+    for (Value mask : parts.masks)
+      if (!addMask(mask))
+        return false;
+    for (const Hidden &hidden : parts.hidden)
+      addHidden(hidden);
+    if (!failed_ && sum_ && visible_)
+      addSum(choice(visible_, -kInfinity));
+    return !failed_;
+  }
+
+  Value mask() const { return sum_ ? sum_ : visible_; }
+  bool causal() const { return causal_; }
+  /// Whether all scores of a row may be -inf.
+  bool mayHideRows() const { return mayHideRows_; }
+
+private:
+  /// Whether a causal mask that puts `low` in the place of scores is dropped for the
+  /// op's own. A finite number has a weight where other masks hide all else.
+  bool isDropped(double low) const { return onlyCausal_ || !std::isfinite(low); }
+
+  bool addMask(Value mask) {
+    if (isCausalSum(mask) && isDropped(boundsOf(mask).low)) {
+      causal_ = true;
+      return true;
+    }
+    if (std::optional<Hidden> hidden = asHidden(mask)) {
+      addHidden(*hidden);
+      return true;
+    }
+    mayHideRows_ |= !std::isfinite(boundsOf(mask).low);
+    if (tensorType(mask).getElementType() != dtype_)
+      return false;
+    addSum(mask);
+    return true;
+  }
+
+  void addHidden(const Hidden &hidden) {
+    if (hidesLaterKeys(hidden) && isDropped(hidden.low)) {
+      causal_ = true;
+      return;
+    }
+    Value visible = hidden.condition;
+    if (hidden.hides)
+      visible = BitwiseNotOp::create(rewriter_, loc_, rowMajor(visible), visible);
+    // A finite number in the place of all scores of a row gives them equal weights.
+    if (std::isfinite(hidden.low))
+      return addSum(choice(visible, hidden.low));
+    mayHideRows_ = true;
+    visible_ = visible_ ? broadcast<BitwiseAndOp>(visible_, visible) : visible;
+  }
+
+  void addSum(Value mask) { sum_ = sum_ && mask ? broadcast<AddOp>(sum_, mask) : mask; }
+
+  /// 0 where `visible`, else `low`.
+  Value choice(Value visible, double low) {
+    if (!visible)
+      return {};
+    auto type =
+        TensorType::get(rewriter_.getContext(), tensorType(visible).getSizes(), dtype_);
+    return WhereOp::create(rewriter_, loc_, type, visible, number(0), number(low));
+  }
+
+  Value number(double value) {
+    return FullOp::create(rewriter_, loc_,
+                          TensorType::get(rewriter_.getContext(), Dims(), dtype_),
+                          rewriter_.getFloatAttr(dtype_, value));
+  }
+
+  TensorType rowMajor(Value value) const {
+    return tensorType(value).withRowMajorLayout();
+  }
+
+  template <typename Op> Value broadcast(Value a, Value b) {
+    Guards trial = guards_;
+    std::optional<Dims> sizes = layout::broadcastSizes(
+        std::vector<Dims>{tensorType(a).getSizes(), tensorType(b).getSizes()}, trial);
+    if (!sizes || trial.recorded().size() != guards_.recorded().size()) {
+      failed_ = true;
+      return a;
+    }
+    auto type =
+        TensorType::get(rewriter_.getContext(), *sizes, tensorType(a).getElementType());
+    return Op::create(rewriter_, loc_, type, a, b);
+  }
+
+  PatternRewriter &rewriter_;
+  Location loc_;
+  Type dtype_;
+  const Guards &guards_;
+  Value sum_, visible_;
+  bool onlyCausal_ = false, causal_ = false, mayHideRows_ = false, failed_ = false;
+};
+
+/// `softmax(scale * query * key^T + mask) * value` is `rt.attention`. The result has
+/// the query's order of dims, as the fused op of eager PyTorch gives it.
 struct MatmulToAttention : OpRewritePattern<MatmulOp> {
   MatmulToAttention(MLIRContext *context, const Guards &guards)
       : OpRewritePattern(context), guards_(guards) {}
@@ -234,18 +401,20 @@ struct MatmulToAttention : OpRewritePattern<MatmulOp> {
     if (!sameLeadingSizes(parts.query, parts.transposedKey) ||
         !sameLeadingSizes(parts.query, op.getRhs()))
       return rewriter.notifyMatchFailure(op, "leading dims are broadcast");
-    // Without the guard for rows without a score these are NaN in eager PyTorch, but 0
-    // in rt.attention: the mask must not be able to make one.
-    if (!parts.safe && parts.mask && !std::isfinite(boundsOf(parts.mask).low))
-      return rewriter.notifyMatchFailure(op, "the mask may be -inf for a whole row");
-    if (parts.mask)
-      parts.mask = boolMask(parts.mask);
+    Type dtype = tensorType(op.getRhs()).getElementType();
+    if (tensorType(parts.query).getElementType() != dtype)
+      return rewriter.notifyMatchFailure(op, "query and value have different dtypes");
+    MaskBuilder masks(rewriter, op.getLoc(), dtype, guards_);
+    if (!masks.build(parts))
+      return rewriter.notifyMatchFailure(op, "the masks are not of one kind");
     Value key = transposed(parts.transposedKey, rewriter);
     TensorType type = resultType(op, parts.query);
-    Value result =
-        AttentionOp::create(rewriter, op.getLoc(), type, parts.query, key, op.getRhs(),
-                            parts.mask, rewriter.getF64FloatAttr(parts.scale),
-                            rewriter.getBoolAttr(false), rewriter.getBoolAttr(false));
+    // Causal masks leave every row its first key.
+    bool nanRows = !parts.safe && masks.mayHideRows();
+    Value result = AttentionOp::create(
+        rewriter, op.getLoc(), type, parts.query, key, op.getRhs(), masks.mask(),
+        rewriter.getF64FloatAttr(parts.scale), rewriter.getBoolAttr(masks.causal()),
+        rewriter.getBoolAttr(false), nanRows ? rewriter.getUnitAttr() : UnitAttr());
     if (type == op.getType())
       rewriter.replaceOp(op, result);
     else
@@ -270,10 +439,66 @@ private:
   const Guards &guards_;
 };
 
+/// The heads before each of them was repeated: behind a new dim that was expanded and
+/// merged with theirs, dim -3. Null if they are none.
+Value beforeRepeating(Value value) {
+  auto behindClones = [](Value value) {
+    while (auto clone = value.getDefiningOp<CloneOp>())
+      value = clone.getSource();
+    return value;
+  };
+  auto merge = behindClones(value).getDefiningOp<ViewOp>();
+  if (!merge)
+    return {};
+  auto expand = behindClones(merge.getSource()).getDefiningOp<ExpandOp>();
+  if (!expand)
+    return {};
+  Dims merged = tensorType(value).getSizes(),
+       repeated = tensorType(expand.getResult()).getSizes(),
+       single = tensorType(expand.getSource()).getSizes();
+  int64_t rank = merged.size();
+  if (rank < 3 || repeated.size() != merged.size() + 1 ||
+      single.size() != repeated.size() || !single[rank - 2].isConstant(1))
+    return {};
+  // [..., heads, 1, length, size] to [..., heads, count, length, size].
+  Dims heads = single;
+  heads.erase(heads.begin() + (rank - 2));
+  single[rank - 2] = repeated[rank - 2];
+  Dims expected = heads;
+  expected[rank - 3] = heads[rank - 3] * repeated[rank - 2];
+  if (single != repeated || expected != merged)
+    return {};
+  Operation *insert = expand.getSource().getDefiningOp();
+  bool isHeads = isa_and_nonnull<UnsqueezeOp, ViewOp>(insert) &&
+                 tensorType(insert->getOperand(0)).getSizes() == heads;
+  return isHeads ? insert->getOperand(0) : Value();
+}
+
+/// Heads of key and value that were repeated serve several heads of the query.
+struct GroupHeads : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    Value key = beforeRepeating(op.getKey()), value = beforeRepeating(op.getValue());
+    int64_t rank = tensorType(op.getKey()).getRank();
+    if (op.getGrouped() || !key || !value ||
+        tensorType(key).getSize(rank - 3) != tensorType(value).getSize(rank - 3))
+      return rewriter.notifyMatchFailure(op, "key and value are not repeated alike");
+    rewriter.modifyOpInPlace(op, [&] {
+      op.getKeyMutable().assign(key);
+      op.getValueMutable().assign(value);
+      op.setGrouped(true);
+    });
+    return success();
+  }
+};
+
 } // namespace
 
 void populateRaiseAttentionPatterns(RewritePatternSet &patterns, const Guards &guards) {
   patterns.add<MatmulToAttention>(patterns.getContext(), guards);
+  patterns.add<GroupHeads>(patterns.getContext());
 }
 
 } // namespace rtorch::rt

@@ -153,19 +153,25 @@ struct HoistView : OpRewritePattern<LinearOp> {
 };
 
 /// A product of matrices whose leading dims were merged is a view of the product with
-/// the leading dims as they were.
+/// the leading dims as they were in one of the operands.
 struct SplitBatch : OpRewritePattern<MatmulOp> {
-  using OpRewritePattern::OpRewritePattern;
+  SplitBatch(MLIRContext *context, const Guards &guards)
+      : OpRewritePattern(context), guards_(guards) {}
 
   LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
     Value lhs = beforeMerge(op.getLhs()), rhs = beforeMerge(op.getRhs());
-    if (!lhs || !rhs)
-      return rewriter.notifyMatchFailure(op, "an operand has no merged leading dims");
-    if (leadingSizes(op.getLhs(), 2) != leadingSizes(op.getRhs(), 2) ||
-        leadingSizes(lhs, 2) != leadingSizes(rhs, 2))
+    if (!lhs && !rhs)
+      return rewriter.notifyMatchFailure(op, "no operand has merged leading dims");
+    if (leadingSizes(op.getLhs(), 2) != leadingSizes(op.getRhs(), 2))
       return rewriter.notifyMatchFailure(op, "leading dims differ");
     if (!tensorType(op.getResult()).isRowMajor())
       return rewriter.notifyMatchFailure(op, "the result is not row-major");
+    if (!lhs)
+      lhs = splitLike(op.getLhs(), rhs, rewriter);
+    else if (!rhs || leadingSizes(lhs, 2) != leadingSizes(rhs, 2))
+      rhs = splitLike(op.getRhs(), lhs, rewriter);
+    if (!lhs || !rhs)
+      return rewriter.notifyMatchFailure(op, "an operand cannot be viewed so");
     TensorType type = tensorType(op.getResult());
     Dims sizes = leadingSizes(lhs, 2);
     for (int64_t dim : {2, 1})
@@ -187,12 +193,29 @@ private:
     bool merges = tensorType(source).getRank() > 3 && sameLastSizes(source, value, 2);
     return merges ? source : Value();
   }
+
+  /// A view of `value` with the leading dims of `model`; null if there is none.
+  Value splitLike(Value value, Value model, PatternRewriter &rewriter) const {
+    TensorType type = tensorType(value);
+    Dims sizes = leadingSizes(model, 2);
+    for (int64_t dim : {2, 1})
+      sizes.push_back(type.getSize(type.getRank() - dim));
+    Guards trial = guards_;
+    std::optional<layout::Layout> layout =
+        layout::viewAs(type.getLayout(), sizes, trial);
+    if (!layout || trial.recorded().size() != guards_.recorded().size())
+      return {};
+    return ViewOp::create(rewriter, value.getLoc(), withLayout(type, *layout), value);
+  }
+
+  const Guards &guards_;
 };
 
 } // namespace
 
-void populateRaiseLinearPatterns(RewritePatternSet &patterns, const Guards &) {
-  patterns.add<MatmulToLinear, AddBias, HoistView, SplitBatch>(patterns.getContext());
+void populateRaiseLinearPatterns(RewritePatternSet &patterns, const Guards &guards) {
+  patterns.add<MatmulToLinear, AddBias, HoistView>(patterns.getContext());
+  patterns.add<SplitBatch>(patterns.getContext(), guards);
 }
 
 } // namespace rtorch::rt

@@ -60,8 +60,7 @@ func.func @decomposed(%q: !rt.tensor<[s0, s1, 384]xf32>, %k: !rt.tensor<[s0, s1,
 
 // -----
 
-// Without the test for rows without a score these are NaN: only a mask that cannot be
-// -inf makes the two the same.
+// A finite mask leaves every row weights.
 // CHECK-LABEL: func.func @finite_mask
 //       CHECK: rt.attention
 //  CHECK-SAME: scale 5.000000e-01
@@ -81,9 +80,10 @@ func.func @finite_mask(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x7x8xf32>, %v:
 
 // -----
 
+// A mask that may hide a whole row leaves NaN there, as softmax does.
 // CHECK-LABEL: func.func @mask_may_be_infinite
-//   CHECK-NOT: rt.attention
-//       CHECK: rt.softmax
+//       CHECK: rt.attention
+//  CHECK-SAME: grouped false nan_rows
 func.func @mask_may_be_infinite(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x7x8xf32>, %v: !rt.tensor<2x7x8xf32>, %m: !rt.tensor<5x7xf32>) -> !rt.tensor<2x5x8xf32> {
   %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x7x8xf32> -> !rt.tensor<2x8x7xf32, strided<[56, 1, 8]>>
   %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x7xf32, strided<[56, 1, 8]>> -> !rt.tensor<2x5x7xf32>
@@ -116,4 +116,126 @@ func.func @softmax_over_queries(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x7x8x
   %p = rt.softmax %s 1 : !rt.tensor<2x5x7xf32> -> !rt.tensor<2x5x7xf32>
   %o = rt.matmul %p, %v : !rt.tensor<2x5x7xf32>, !rt.tensor<2x7x8xf32> -> !rt.tensor<2x5x8xf32>
   rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// Keys after the query are hidden: no mask is left.
+// CHECK-LABEL: func.func @causal_by_comparison
+//       CHECK: rt.attention %arg0, %{{[0-9a-z]+}}, %arg2 scale 1.000000e+00 causal true grouped false :
+func.func @causal_by_comparison(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x5x8xf32>, %v: !rt.tensor<2x5x8xf32>) -> !rt.tensor<2x5x8xf32> {
+  %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x5x8xf32> -> !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>>
+  %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>> -> !rt.tensor<2x5x5xf32>
+  %i = rt.iota from #rt.expr<0> step #rt.expr<1> -> !rt.tensor<5xi64>
+  %row = rt.unsqueeze %i 1 : !rt.tensor<5xi64> -> !rt.tensor<5x1xi64>
+  %col = rt.unsqueeze %i 0 : !rt.tensor<5xi64> -> !rt.tensor<1x5xi64>
+  %c = rt.ge %row, %col : !rt.tensor<5x1xi64>, !rt.tensor<1x5xi64> -> !rt.tensor<5x5xi1>
+  %low = rt.full -1.0e9 : f32 -> !rt.tensor<f32>
+  %a = rt.where %c, %s, %low : !rt.tensor<5x5xi1>, !rt.tensor<2x5x5xf32>, !rt.tensor<f32> -> !rt.tensor<2x5x5xf32>
+  %p = rt.softmax %a 2 : !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %o = rt.matmul %p, %v : !rt.tensor<2x5x5xf32>, !rt.tensor<2x5x8xf32> -> !rt.tensor<2x5x8xf32>
+  rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// The upper triangle of -inf that is added.
+// CHECK-LABEL: func.func @causal_by_sum
+//       CHECK: rt.attention %arg0, %{{[0-9a-z]+}}, %arg2 scale 1.000000e+00 causal true grouped false :
+func.func @causal_by_sum(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x5x8xf32>, %v: !rt.tensor<2x5x8xf32>) -> !rt.tensor<2x5x8xf32> {
+  %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x5x8xf32> -> !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>>
+  %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>> -> !rt.tensor<2x5x5xf32>
+  %i = rt.iota from #rt.expr<0> step #rt.expr<1> -> !rt.tensor<5xi64>
+  %row = rt.unsqueeze %i 1 : !rt.tensor<5xi64> -> !rt.tensor<5x1xi64>
+  %col = rt.unsqueeze %i 0 : !rt.tensor<5xi64> -> !rt.tensor<1x5xi64>
+  %d = rt.sub %col, %row : !rt.tensor<1x5xi64>, !rt.tensor<5x1xi64> -> !rt.tensor<5x5xi64>
+  %one = rt.full 1 : i64 -> !rt.tensor<i64>
+  %h = rt.ge %d, %one : !rt.tensor<5x5xi64>, !rt.tensor<i64> -> !rt.tensor<5x5xi1>
+  %zero = rt.full 0.0 : f32 -> !rt.tensor<f32>
+  %low = rt.full 0xFF800000 : f32 -> !rt.tensor<f32>
+  %m = rt.where %h, %low, %zero : !rt.tensor<5x5xi1>, !rt.tensor<f32>, !rt.tensor<f32> -> !rt.tensor<5x5xf32>
+  %a = rt.add %s, %m : !rt.tensor<2x5x5xf32>, !rt.tensor<5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %p = rt.softmax %a 2 : !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %o = rt.matmul %p, %v : !rt.tensor<2x5x5xf32>, !rt.tensor<2x5x8xf32> -> !rt.tensor<2x5x8xf32>
+  rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// A buffer that is known to be triangular.
+// CHECK-LABEL: func.func @causal_by_buffer
+//       CHECK: rt.attention %arg0, %{{[0-9a-z]+}}, %arg2 scale 1.000000e+00 causal true grouped false :
+func.func @causal_by_buffer(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x5x8xf32>, %v: !rt.tensor<2x5x8xf32>) -> !rt.tensor<2x5x8xf32> {
+  %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x5x8xf32> -> !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>>
+  %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>> -> !rt.tensor<2x5x5xf32>
+  %w = rt.parameter "bias" storage 0 {rt.triangular} : !rt.tensor<1x9x9xf32>
+  %r = rt.slice %w 1 from <0> to <5> step 1 : !rt.tensor<1x9x9xf32> -> !rt.tensor<1x5x9xf32, strided<[81, 9, 1]>>
+  %u = rt.slice %r 2 from <0> to <5> step 1 : !rt.tensor<1x5x9xf32, strided<[81, 9, 1]>> -> !rt.tensor<1x5x5xf32, strided<[81, 9, 1]>>
+  %z = rt.full 0.0 : f32 -> !rt.tensor<f32>
+  %h = rt.eq %u, %z : !rt.tensor<1x5x5xf32, strided<[81, 9, 1]>>, !rt.tensor<f32> -> !rt.tensor<1x5x5xi1>
+  %low = rt.full 0xFF800000 : f32 -> !rt.tensor<f32>
+  %a = rt.where %h, %low, %s : !rt.tensor<1x5x5xi1>, !rt.tensor<f32>, !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %p = rt.softmax %a 2 : !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %o = rt.matmul %p, %v : !rt.tensor<2x5x5xf32>, !rt.tensor<2x5x8xf32> -> !rt.tensor<2x5x8xf32>
+  rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// One key after the query is visible: that is no causal mask, but a mask.
+// CHECK-LABEL: func.func @one_diagonal_more
+//       CHECK: rt.attention %{{.*}} mask %
+func.func @one_diagonal_more(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x5x8xf32>, %v: !rt.tensor<2x5x8xf32>) -> !rt.tensor<2x5x8xf32> {
+  %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x5x8xf32> -> !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>>
+  %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>> -> !rt.tensor<2x5x5xf32>
+  %i = rt.iota from #rt.expr<0> step #rt.expr<1> -> !rt.tensor<5xi64>
+  %row = rt.unsqueeze %i 1 : !rt.tensor<5xi64> -> !rt.tensor<5x1xi64>
+  %col = rt.unsqueeze %i 0 : !rt.tensor<5xi64> -> !rt.tensor<1x5xi64>
+  %n = rt.full 1 : i64 -> !rt.tensor<i64>
+  %later = rt.add %row, %n : !rt.tensor<5x1xi64>, !rt.tensor<i64> -> !rt.tensor<5x1xi64>
+  %c = rt.ge %later, %col : !rt.tensor<5x1xi64>, !rt.tensor<1x5xi64> -> !rt.tensor<5x5xi1>
+  %low = rt.full 0xFF800000 : f32 -> !rt.tensor<f32>
+  %a = rt.where %c, %s, %low : !rt.tensor<5x5xi1>, !rt.tensor<2x5x5xf32>, !rt.tensor<f32> -> !rt.tensor<2x5x5xf32>
+  %p = rt.softmax %a 2 : !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %o = rt.matmul %p, %v : !rt.tensor<2x5x5xf32>, !rt.tensor<2x5x8xf32> -> !rt.tensor<2x5x8xf32>
+  rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// Two masks: one is causal, the other stays, and may hide all of a row.
+// CHECK-LABEL: func.func @causal_and_padding
+//       CHECK: rt.attention %arg0, %{{[0-9a-z]+}}, %arg2 mask %arg3 scale 1.000000e+00 causal true grouped false nan_rows
+func.func @causal_and_padding(%q: !rt.tensor<2x5x8xf32>, %k: !rt.tensor<2x5x8xf32>, %v: !rt.tensor<2x5x8xf32>, %pad: !rt.tensor<2x1x5xi1>) -> !rt.tensor<2x5x8xf32> {
+  %t = rt.permute %k [0, 2, 1] : !rt.tensor<2x5x8xf32> -> !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>>
+  %s = rt.matmul %q, %t : !rt.tensor<2x5x8xf32>, !rt.tensor<2x8x5xf32, strided<[40, 1, 8]>> -> !rt.tensor<2x5x5xf32>
+  %i = rt.iota from #rt.expr<0> step #rt.expr<1> -> !rt.tensor<5xi64>
+  %row = rt.unsqueeze %i 1 : !rt.tensor<5xi64> -> !rt.tensor<5x1xi64>
+  %col = rt.unsqueeze %i 0 : !rt.tensor<5xi64> -> !rt.tensor<1x5xi64>
+  %c = rt.ge %row, %col : !rt.tensor<5x1xi64>, !rt.tensor<1x5xi64> -> !rt.tensor<5x5xi1>
+  %low = rt.full 0xFF800000 : f32 -> !rt.tensor<f32>
+  %b = rt.where %pad, %s, %low : !rt.tensor<2x1x5xi1>, !rt.tensor<2x5x5xf32>, !rt.tensor<f32> -> !rt.tensor<2x5x5xf32>
+  %a = rt.where %c, %b, %low : !rt.tensor<5x5xi1>, !rt.tensor<2x5x5xf32>, !rt.tensor<f32> -> !rt.tensor<2x5x5xf32>
+  %p = rt.softmax %a 2 : !rt.tensor<2x5x5xf32> -> !rt.tensor<2x5x5xf32>
+  %o = rt.matmul %p, %v : !rt.tensor<2x5x5xf32>, !rt.tensor<2x5x8xf32> -> !rt.tensor<2x5x8xf32>
+  rt.return %o : !rt.tensor<2x5x8xf32>
+}
+
+// -----
+
+// Heads that were repeated serve several heads of the query.
+// CHECK-LABEL: func.func @repeated_heads
+//       CHECK: rt.attention %arg0, %arg1, %arg2 scale 5.000000e-01 causal true grouped true
+func.func @repeated_heads(%q: !rt.tensor<2x6x5x8xf32>, %k: !rt.tensor<2x2x5x8xf32>, %v: !rt.tensor<2x2x5x8xf32>) -> !rt.tensor<2x6x5x8xf32> {
+  %k1 = rt.unsqueeze %k 2 : !rt.tensor<2x2x5x8xf32> -> !rt.tensor<2x2x1x5x8xf32, strided<[80, 40, 40, 8, 1]>>
+  %k2 = rt.expand %k1 : !rt.tensor<2x2x1x5x8xf32, strided<[80, 40, 40, 8, 1]>> -> !rt.tensor<2x2x3x5x8xf32, strided<[80, 40, 0, 8, 1]>>
+  %k3 = rt.clone %k2 : !rt.tensor<2x2x3x5x8xf32, strided<[80, 40, 0, 8, 1]>> -> !rt.tensor<2x2x3x5x8xf32>
+  %k4 = rt.view %k3 : !rt.tensor<2x2x3x5x8xf32> -> !rt.tensor<2x6x5x8xf32>
+  %v1 = rt.unsqueeze %v 2 : !rt.tensor<2x2x5x8xf32> -> !rt.tensor<2x2x1x5x8xf32, strided<[80, 40, 40, 8, 1]>>
+  %v2 = rt.expand %v1 : !rt.tensor<2x2x1x5x8xf32, strided<[80, 40, 40, 8, 1]>> -> !rt.tensor<2x2x3x5x8xf32, strided<[80, 40, 0, 8, 1]>>
+  %v3 = rt.clone %v2 : !rt.tensor<2x2x3x5x8xf32, strided<[80, 40, 0, 8, 1]>> -> !rt.tensor<2x2x3x5x8xf32>
+  %v4 = rt.view %v3 : !rt.tensor<2x2x3x5x8xf32> -> !rt.tensor<2x6x5x8xf32>
+  %o = rt.attention %q, %k4, %v4 scale 0.5 causal true grouped false
+     : (!rt.tensor<2x6x5x8xf32>, !rt.tensor<2x6x5x8xf32>, !rt.tensor<2x6x5x8xf32>) -> !rt.tensor<2x6x5x8xf32>
+  rt.return %o : !rt.tensor<2x6x5x8xf32>
 }
