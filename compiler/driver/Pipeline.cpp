@@ -29,9 +29,10 @@ void buildSchedulePipeline(OpPassManager &pm, const codegen::Target &target) {
   pack.kMultiple = gemm::depthGroup;
   pm.addPass(schedule::createPackWeights(pack));
   pm.addPass(schedule::createLowerLoops());
-  pm.addPass(schedule::createPrepareResults());
   // Views of one tensor that packing left twice are one operand of a kernel.
   pm.addNestedPass<func::FuncOp>(rt::createCse());
+  // Later, it would merge the copies that keep results apart.
+  pm.addPass(schedule::createPrepareResults());
   pm.addPass(schedule::createFormKernels());
   pm.addPass(schedule::createPlanMemory());
 }

@@ -274,15 +274,13 @@ void Builder::addChecks() {
 llvm::DenseMap<Value, size_t> Builder::assignResultMemory(ArrayAttr entries,
                                                           rt::ReturnOp returned) {
   llvm::DenseMap<Value, size_t> owners;
+  layout::Guards guards = rt::guardsAround(returned);
   for (auto [position, attr] : llvm::enumerate(entries.getAsRange<DictionaryAttr>())) {
     if (kindOf(attr) != "tensor")
       continue;
     Value value = returned.getOperand(attr.getAs<IntegerAttr>("index").getInt()),
           root = viewRoot(value);
-    bool covers = tensorType(value).getOffset().isConstant(0) &&
-                  layout::numel(tensorType(root).getSizes()) ==
-                      layout::numel(tensorType(value).getSizes());
-    if (!schedule::isExternal(root) && covers &&
+    if (!schedule::isExternal(root) && schedule::coversRoot(value, guards) &&
         owners.try_emplace(root, position + 1).second)
       storageIds_[root] = addStorage(format::StorageKind::Result, position);
   }
@@ -304,6 +302,12 @@ void Builder::addResults() {
       if (owners.lookup(root) == position + 1) {
         result.kind = format::Result::Kind::Tensor;
       } else {
+        // Results that share what none of them covers are views of the arena.
+        if (auto launch = root.getDefiningOp<rt::LaunchOp>())
+          addArenaStorage(
+              root, launch.getSlotsAttr()[cast<OpResult>(root).getResultNumber()]);
+        else if (auto buffer = root.getDefiningOp<rt::BufferOp>())
+          addArenaStorage(root, buffer.getSlotAttr());
         format::Operand view = operandOf(value);
         result.kind = format::Result::Kind::View;
         result.storage = view.storage;
@@ -391,8 +395,10 @@ uint32_t Builder::storageOf(Value root) {
 
 format::Operand Builder::operandOf(Value value) {
   TensorType type = tensorType(value);
+  // Nothing of an empty view is read, and its offset may lie outside of the storage.
+  bool isEmpty = layout::numel(type.getSizes()).isConstant(0);
   return {storageOf(viewRoot(value)),
-          exprs_.add(type.getOffset() * type.getElementBytes())};
+          exprs_.add(isEmpty ? 0 : type.getOffset() * type.getElementBytes())};
 }
 
 //===----------------------------------------------------------------------===//

@@ -2,6 +2,7 @@
 #include "compiler/import/GraphBuilder.h"
 #include "compiler/import/JsonReader.h"
 #include "compiler/import/MetaReader.h"
+#include "compiler/import/PinStrides.h"
 
 #include <algorithm>
 
@@ -313,6 +314,7 @@ Program ProgramReader::read(const Json &root) {
                       [&](const Json &constraints) { readRanges(constraints); });
   addUnconstrainedSymbols();
   program_.hints = std::move(symbols_.hints);
+  pinStrideSymbols(program_);
   program_.modelFolder = context_.commonFolder.value_or("");
   shortenSourceFiles(program_.graph, program_.modelFolder);
   return std::move(program_);

@@ -15,7 +15,8 @@ using rt::TensorType;
 namespace {
 
 /// Replaces a write through a view by a copy of the whole and a write into the copy:
-/// in memory that is all there is to it.
+/// in memory that is all there is to it. The region is one of a row-major tensor; for
+/// other strides the result is copied once more.
 void lowerScatterView(rt::ScatterViewOp op) {
   OpBuilder builder(op);
   MLIRContext *context = op.getContext();

@@ -1,5 +1,7 @@
 #include "compiler/schedule/FusionGroups.h"
 
+#include "compiler/schedule/RowAlignment.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <algorithm>
@@ -329,6 +331,8 @@ bool Grouping::canMergeRow(Operation *producer, const FusionGroup &group) const 
     return false;
   Dims domain = tensorType(producer->getOperand(0)).getSizes();
   SmallVector<int64_t> reduced = reducedDims(producer);
+  if (!alignsWithRows(producer, group.ops.front(), domain, reduced))
+    return false;
   if (group.kind == Kind::Row)
     return group.domain == domain && group.reduced == reduced;
   if (group.kind != Kind::Map && group.kind != Kind::Write)

@@ -154,7 +154,8 @@ void Planner::setSlots(Block &block) {
 
 Expr Planner::run(Block &block) {
   for (Value operand : block.getTerminator()->getOperands())
-    results_.insert(viewRoot(operand));
+    if (coversRoot(operand, guards_))
+      results_.insert(viewRoot(operand));
   plan(block);
   setSlots(block);
   Expr bytes;

@@ -17,4 +17,16 @@ inline bool isExternal(mlir::Value root) {
   return mlir::isa<mlir::BlockArgument>(root) || root.getDefiningOp<rt::ParameterOp>();
 }
 
+/// Whether a buffer laid out as `view` holds exactly the elements of its root, which
+/// can then live in it.
+inline bool coversRoot(mlir::Value view, const layout::Guards &guards) {
+  rt::TensorType type = rt::tensorType(view), root = rt::tensorType(viewRoot(view));
+  if (!type.getOffset().isConstant(0) ||
+      layout::numel(type.getSizes()) != layout::numel(root.getSizes()))
+    return false;
+  layout::Guards trial = guards; // only what is proven counts
+  return layout::isDense(type.getLayout(), trial) &&
+         trial.recorded().size() == guards.recorded().size();
+}
+
 } // namespace rtorch::schedule

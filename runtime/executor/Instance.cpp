@@ -363,6 +363,8 @@ void Instance::describeResults(const ShapePlan &plan, std::span<Value> results) 
         base = result_bases_[storage.index];
       else if (storage.kind == StorageKind::State)
         base = state_bases_[storage.index];
+      else if (storage.kind == StorageKind::Arena)
+        base = arena_ + plan.value(storage.offset);
       else
         base = const_cast<std::byte *>(module_->constant(storage.index).data());
       result = Value{Value::Kind::Tensor,

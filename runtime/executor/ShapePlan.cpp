@@ -166,6 +166,9 @@ Status ShapePlan::planMemory(const Module &module) {
       continue;
     const int64_t offset = exprs_[result.byte_offset];
     const int64_t room = storage_bytes_[result.storage];
+    // The pointer of an empty view may lie anywhere: nothing is read through it.
+    if (results_[i].bytes == 0)
+      continue;
     if (offset < 0 || offset > room || results_[i].bytes > room - offset)
       return inconsistent(manifest, text("result '", result.name, "' is a view of ",
                                          results_[i].bytes, " bytes at byte ", offset,
@@ -222,7 +225,9 @@ Status ShapePlan::checkGrid(const Manifest &manifest,
 
 Status ShapePlan::checkOffset(const Manifest &manifest, const std::string &what,
                               uint32_t storage, format::ExprId offset) const {
-  if (exprs_[offset] >= 0 && exprs_[offset] <= storage_bytes_[storage])
+  // Views of an empty storage are empty, and none of them is read.
+  if (storage_bytes_[storage] == 0 ||
+      (exprs_[offset] >= 0 && exprs_[offset] <= storage_bytes_[storage]))
     return {};
   return inconsistent(manifest, text("launch '", what, "' has an operand at byte ",
                                      exprs_[offset], " of a storage of ",

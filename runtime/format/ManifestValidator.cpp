@@ -129,9 +129,6 @@ private:
         continue;
       expr(result.byte_offset, where);
       index(result.storage, m_.storages.size(), where, "storage");
-      if (problem_.empty())
-        expect(m_.storages[result.storage].kind != StorageKind::Arena, where,
-               " is a view of the arena");
     }
   }
 

@@ -210,13 +210,13 @@ class Instance:
         tensor, so that aliasing can be seen; the others are copies.
         """
         call = self.prepare(leaves, threads=threads, relayout=relayout)
-        return [_from_value(value, leaves) for value in call()]
+        return [from_value(value, leaves) for value in call()]
 
     def prepare(
         self, leaves: Sequence[Any], *, threads: int = 0, relayout: bool = False
     ) -> Callable[[], Any]:
         """A function that runs once on these arguments and gives the raw results."""
-        kept = [_Argument(leaf) for leaf in leaves]
+        kept = [leaf if isinstance(leaf, Argument) else Argument(leaf) for leaf in leaves]
         arguments = (Value * len(kept))(*(argument.value for argument in kept))
         count = self.module.info.result_count
         options = RunOptions(ctypes.sizeof(RunOptions), threads, relayout=relayout)
@@ -235,11 +235,11 @@ class Instance:
         for index in range(self.module.info.state_count):
             value = Value(ctypes.sizeof(Value))
             check(library().rtorch_instance_state(self.handle, index, byref(value)))
-            named[self.module.state_name(index)] = _from_value(value, [])
+            named[self.module.state_name(index)] = from_value(value, [])
         return named
 
 
-class _Argument:
+class Argument:
     """An rtorch_value and the memory that it points to."""
 
     def __init__(self, leaf: Any):
@@ -270,7 +270,7 @@ class _Argument:
         self.value.data = tensor.data_ptr()
 
 
-def _from_value(value: Value, leaves: Sequence[Any]) -> Any:
+def from_value(value: Value, leaves: Sequence[Any]) -> Any:
     if value.kind == TENSOR:
         return _tensor(value, [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)])
     if value.kind == NONE:

@@ -127,7 +127,7 @@ def compile_program(
     archive, path = folder / "model.pt2", folder / "model.rtm"
     torch.export.save(program, archive)
     done = succeed("rtorch-compile", archive, "-o", path, "--json", *options)
-    return Compiled(copy.deepcopy(model), program, archive, path, json.loads(done.stdout))
+    return Compiled(copy_model(model), program, archive, path, json.loads(done.stdout))
 
 
 def compile_module(
@@ -200,6 +200,22 @@ def copy_exactly(value: Any) -> Any:
     return copied
 
 
+def copy_model(model: torch.nn.Module) -> torch.nn.Module:
+    """A deep copy in which parameters keep their strides, offsets and shared storages.
+
+    copy.deepcopy makes them dense.
+    """
+    memo: dict[int, Any] = {}
+    storages: dict[int, torch.UntypedStorage] = {}
+    for parameter in model.parameters():
+        old = parameter.untyped_storage()
+        storage = storages.setdefault(old.data_ptr(), old.clone())
+        copied = torch.empty(0, dtype=parameter.dtype)
+        copied.set_(storage, parameter.storage_offset(), parameter.size(), parameter.stride())
+        memo[id(parameter)] = torch.nn.Parameter(copied, requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo)
+
+
 def _run_eager(model: torch.nn.Module, args: Sequence[Any]) -> Any:
     with torch.no_grad():
         return model(*args)
@@ -214,7 +230,7 @@ class _LazyReference:
 
     def results(self) -> list[Any]:
         if self._results is None:
-            model = copy.deepcopy(self._model)
+            model = copy_model(self._model)
             model.load_state_dict(self._state)
             args = [_to_double(leaf) for leaf in self._leaves]
             self._results = pytree.tree_leaves(_run_eager(model.double(), args))

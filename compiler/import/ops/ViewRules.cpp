@@ -218,12 +218,42 @@ Value unfold(Call &c) {
                   *c.integer("step"));
 }
 
+/// What the exporter counts from the beginning of the storage of `x`: inputs begin at
+/// their first element here.
+Expr exportedOffset(Call &c, Value x) {
+  auto *self = std::get_if<importer::TensorRef>(c.node.find("self"));
+  const importer::TensorMeta *meta = self ? c.graph.value(self->id).tensor() : nullptr;
+  return meta ? meta->offset - layoutOf(x).offset : Expr(0);
+}
+
+/// Whether the view stays within what its storage is known to hold; what sizes decide
+/// becomes a check.
+bool staysWithin(Call &c, Value x, const layout::Layout &view) {
+  while (auto source = x.getDefiningOp<rt::ViewOpInterface>())
+    x = source.getViewSource();
+  // The archive says how large a parameter's storage is, and is checked when read.
+  auto touched = layout::touchedRange(view, c.guards);
+  if (!touched || x.getDefiningOp<rt::ParameterOp>())
+    return true;
+  auto covered = layout::touchedRange(layoutOf(x), c.guards);
+  Expr end = covered ? covered->second : Expr(-1);
+  c.guards.setReason("as_strided within its storage");
+  if (c.guards.lessEqual(0, touched->first) && c.guards.lessEqual(touched->second, end))
+    return true;
+  c.error() << "as_strided reaches elements " << touched->first.str() << " to "
+            << touched->second.str() << ", counted from the first element of "
+            << x.getType() << ", of which only 0 to " << end.str() << " are known";
+  return false;
+}
+
 Value asStrided(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  Expr offset = c.expr("storage_offset").value_or(layoutOf(x).offset);
-  return c.asStrided(x, {c.exprs("size"), c.exprs("stride"), offset});
+  layout::Layout view{c.exprs("size"), c.exprs("stride"), layoutOf(x).offset};
+  if (std::optional<Expr> offset = c.expr("storage_offset"))
+    view.offset = *offset - exportedOffset(c, x);
+  return staysWithin(c, x, view) ? c.asStrided(x, view) : Value();
 }
 
 Value like(Call &c, Value (Emitter::*build)(Value, const Dims &)) {

@@ -5,6 +5,12 @@
 
 namespace rtorch::rt {
 
+/// On functions in value form: for each returned tensor the number of the storage that
+/// it lies in in eager PyTorch. Equal numbers share memory.
+inline constexpr llvm::StringLiteral kResultStorages = "rt.result_storages";
+/// The number for storages of arguments and parameters.
+inline constexpr int64_t kExternalStorage = -1;
+
 /// The value whose storage `value` aliases: the source at the end of its chain of
 /// views.
 mlir::Value aliasBase(mlir::Value value);

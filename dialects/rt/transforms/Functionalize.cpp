@@ -345,6 +345,7 @@ private:
   //===--------------------------------------------------------------------===//
 
   void finish(ReturnOp returned) {
+    numberResultStorages(returned);
     for (auto &storage : storages_)
       if (storage->external && storage->written)
         detachFinal(*storage);
@@ -359,6 +360,21 @@ private:
     for (auto &storage : storages_)
       if (storage->external && storage->written)
         writeBack(*storage);
+  }
+
+  /// Notes which results share memory: later passes merge equal values.
+  void numberResultStorages(ReturnOp returned) {
+    DenseMap<Value, int64_t> numbers;
+    SmallVector<int64_t> storages;
+    for (Value value : returned.getOperands()) {
+      Value base = aliasBase(value);
+      if (isExternal(base))
+        storages.push_back(kExternalStorage);
+      else
+        storages.push_back(numbers.try_emplace(base, numbers.size()).first->second);
+    }
+    returned->getParentOp()->setAttr(kResultStorages,
+                                     builder_.getDenseI64ArrayAttr(storages));
   }
 
   void writeBack(Storage &storage) {

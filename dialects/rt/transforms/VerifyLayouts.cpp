@@ -123,7 +123,8 @@ private:
     if (shareStorage(aliasBase(value), aliasBase(target)))
       if (sameAddresses(from, into, guards_))
         return success(); // a tensor written to itself, even where expanded
-    if (layout::isExpanded(into, guards_)) {
+    bool isEmpty = layout::numel(into.sizes).isConstant(0);
+    if (!isEmpty && layout::isExpanded(into, guards_)) {
       InFlightDiagnostic diag = write.emitOpError()
                                 << "cannot write into " << target.getType()
                                 << ": more than one element refers to the same place";

@@ -1,0 +1,55 @@
+"""Whether a difference is one of rounding: what eager gives when each op rounds otherwise.
+
+A program may amplify rounding errors (the difference of nearly equal numbers) or turn
+them into other integers (floor, comparisons). Results that differ then prove nothing. The
+test: eager again, with a relative error of about one unit in the last place added after
+every op that computes floats. What varies so may differ so.
+"""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_MARGIN = 8.0
+
+
+class Rounding(TorchDispatchMode):
+    """Adds a relative error to the float results of every op that is no view."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        returns = func._schema.returns
+        computed = result if isinstance(result, tuple | list) else [result]
+        if len(returns) == len(computed):
+            for declared, value in zip(returns, computed, strict=True):
+                is_view = declared.alias_info is not None and not declared.alias_info.is_write
+                if isinstance(value, torch.Tensor) and not is_view:
+                    self._disturb(value)
+        return result
+
+    def _disturb(self, value: torch.Tensor) -> None:
+        if not value.dtype.is_floating_point or any(s == 0 for s in value.stride()):
+            return
+        error = torch.finfo(value.dtype).eps
+        signs = torch.randint(-1, 2, value.shape, generator=self.generator)
+        value.mul_((1.0 + error * signs).to(value.dtype))
+
+
+def explains(ours: torch.Tensor, theirs: torch.Tensor, noisy: list[torch.Tensor]) -> bool:
+    """Whether each element of ours is about as far from eager's as noise brings it."""
+    noisy = [each for each in noisy if each.shape == theirs.shape]
+    if not noisy or ours.numel() == 0:
+        return False
+    a, b = ours.double(), theirs.double()
+    same = (a == b) | (a.isnan() & b.isnan())
+    away = torch.stack([(each.double() - b).abs().nan_to_num(nan=torch.inf) for each in noisy])
+    spread = away.amax(0)
+    if theirs.dtype.is_floating_point:
+        spread = spread * _MARGIN
+        near = (a - b).abs() <= spread
+    else:
+        near = spread > 0
+    return bool((same | near).all())
