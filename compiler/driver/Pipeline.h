@@ -14,8 +14,8 @@ namespace rtorch::compiler {
 /// Imported form → value form, simplified and verified.
 void buildGraphPipeline(mlir::OpPassManager &pm);
 
-/// Layouts of activations, and operands of convolutions in the layout of the kernels for
-/// `target`; what becomes of weights alone is folded later.
+/// Layouts of activations, and operands of convolutions in the layout of the kernels
+/// for `target`; what becomes of weights alone is folded later.
 void buildLayoutPipeline(mlir::OpPassManager &pm, const codegen::Target &target);
 
 /// Value form → kernels, launches and a memory plan for `target`.

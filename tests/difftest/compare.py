@@ -159,7 +159,7 @@ def _resized(
 
 def _overlap_newly(resized: list[list[torch.Tensor]], given: list[list[torch.Tensor]]) -> bool:
     """Whether sizes have outgrown strides, so that elements share memory."""
-    pairs = zip(sum(resized, []), sum(given, []), strict=True)
+    pairs = zip(sum(resized, []), sum(given, []), strict=True)  # noqa: RUF017
     return any(overlaps_itself(a) and not overlaps_itself(b) for a, b in pairs)
 
 

@@ -80,17 +80,17 @@ _FLOAT_UNARY = [
     *("torch.tanh({0})", "torch.sigmoid({0})", "torch.sin({0})", "torch.cos({0})"),
     *("torch.erf({0})", "torch.relu({0})", "F.gelu({0})", "F.silu({0})", "F.softplus({0})"),
     *("torch.exp({0}.clamp(max=3.0))", "torch.log({0}.abs() + 0.5)", "torch.sqrt({0}.abs())"),
-    *("torch.rsqrt({0}.abs() + 1.0)", "torch.reciprocal({0}.abs() + 0.5)", "torch.log1p({0}.abs())"),
+    *("torch.rsqrt({0}.abs() + 1.0)", "torch.reciprocal({0}.abs() + 0.5)", "torch.log1p({0}.abs())"),  # noqa: E501
     *("torch.floor({0})", "torch.ceil({0})", "torch.round({0})", "torch.trunc({0})"),
     *("F.leaky_relu({0}, 0.1)", "F.elu({0})", "F.hardtanh({0})", "F.hardswish({0})"),
-    *("torch.square({0})", "torch.frac({0})", "torch.isnan({0})", "torch.expm1({0}.clamp(max=2.0))"),
+    *("torch.square({0})", "torch.frac({0})", "torch.isnan({0})", "torch.expm1({0}.clamp(max=2.0))"),  # noqa: E501
     *("F.gelu({0}, approximate='tanh')", "F.mish({0})", "torch.atan({0})", "F.relu6({0})"),
 ]  # fmt: skip
 _ANY_UNARY = [
     *("torch.neg({0})", "torch.abs({0})", "torch.sign({0})", "torch.logical_not({0})"),
-    *("{0}.clamp(-1, 2)", "{0}.clone()", "{0} + 1", "{0} * 2", "1 - {0}", "{0} * 0.5", "{0} - 0.25"),
+    *("{0}.clamp(-1, 2)", "{0}.clone()", "{0} + 1", "{0} * 2", "1 - {0}", "{0} * 0.5", "{0} - 0.25"),  # noqa: E501
     *("{0} > 0", "{0} == 1", "{0} <= 2", "{0} ** 2", "{0} / 3", "{0} // 2", "{0} % 3", "~{0}"),
-    *("torch.nan_to_num({0})", "{0}.positive()", "torch.clamp({0}, min=0)", "torch.bitwise_not({0})"),
+    *("torch.nan_to_num({0})", "{0}.positive()", "torch.clamp({0}, min=0)", "torch.bitwise_not({0})"),  # noqa: E501
 ]  # fmt: skip
 _BINARY = [
     *("{0} + {1}", "{0} - {1}", "{0} * {1}", "torch.maximum({0}, {1})", "torch.minimum({0}, {1})"),
@@ -99,7 +99,7 @@ _BINARY = [
     *("torch.logical_and({0}, {1})", "torch.logical_or({0}, {1})", "torch.logical_xor({0}, {1})"),
     *("{0} & {1}", "{0} | {1}", "{0} ^ {1}", "torch.atan2({0}, {1})"),
     *("torch.div({0}, {1}.abs() + 1, rounding_mode='floor')", "{0} % ({1}.abs() + 1)"),
-    *("torch.fmod({0}, {1}.abs() + 1)", "torch.lerp({0}, {1}, 0.25)", "torch.addcmul({0}, {0}, {1})"),
+    *("torch.fmod({0}, {1}.abs() + 1)", "torch.lerp({0}, {1}, 0.25)", "torch.addcmul({0}, {0}, {1})"),  # noqa: E501
 ]  # fmt: skip
 _DTYPES = ["float32"] * 3 + [
     *("float64", "int64", "int32", "int16", "int8", "uint8", "bool", "bfloat16", "float16"),
@@ -450,8 +450,8 @@ def _make(rng, values):
 # --- mutation -----------------------------------------------------------------
 
 _WRITES = [
-    *("{0}.add_({1})", "{0}.mul_({1})", "{0}.sub_({1})", "{0}.copy_({1})", "{0}.add_({1}, alpha=2)"),
-    *("{0} += {1}", "{0}.masked_fill_({1} > 0, 1)", "{0}.div_({1}.abs() + 1)", "{0}.clamp_(min={1})"),
+    *("{0}.add_({1})", "{0}.mul_({1})", "{0}.sub_({1})", "{0}.copy_({1})", "{0}.add_({1}, alpha=2)"),  # noqa: E501
+    *("{0} += {1}", "{0}.masked_fill_({1} > 0, 1)", "{0}.div_({1}.abs() + 1)", "{0}.clamp_(min={1})"),  # noqa: E501
     *("{0}.lerp_({1}, 0.5)", "{0}.copy_({1} * 2)"),
 ]  # fmt: skip
 _PLAIN_WRITES = [

@@ -489,5 +489,5 @@ def test_a_size_that_must_be_divisible(tmp_path):
         tmp_path, lambda x: x.view(-1, 4).sum(0), torch.randn(12), dynamic=({0: 4 * size},)
     )
     compiled.check(torch.randn(20))
-    with pytest.raises(capi.RtorchError, match="RT_LAYOUT_(CHECK|SIZE)"):
+    with pytest.raises(capi.RtorchError, match="RT_LAYOUT_(CHECK|SIZE)"):  # noqa: RUF043
         compiled(torch.randn(21))

@@ -163,9 +163,7 @@ ATTENTION = {
     "bool_mask": lambda q, k, v, m, keep: sdpa(q, k, v, keep),
     "bool_mask_full": lambda q, k, v, m, keep: sdpa(q, k, v, (m > -1) & keep),
     "nothing_kept": lambda q, k, v, m, keep: sdpa(q, k, v, m > 100),
-    "row_not_kept": lambda q, k, v, m, keep: sdpa(
-        q, k, v, torch.cat([m[:3] > 100, m[3:] < 100])
-    ),
+    "row_not_kept": lambda q, k, v, m, keep: sdpa(q, k, v, torch.cat([m[:3] > 100, m[3:] < 100])),
     "causal": lambda q, k, v, m, keep: sdpa(q, k, v, is_causal=True),
     "causal_long": lambda q, k, v, m, keep: sdpa(k, q, q, is_causal=True),
     "causal_square": lambda q, k, v, m, keep: sdpa(k, k, v, is_causal=True),
@@ -174,8 +172,8 @@ ATTENTION = {
     "wide_values": lambda q, k, v, m, keep: sdpa(q, k, torch.cat([v, v[..., :3]], -1)),
     "narrow_values": lambda q, k, v, m, keep: sdpa(q, k, v[..., :5], m),
     "rank_3": lambda q, k, v, m, keep: sdpa(q[0], k[0], v[0], m),
-    "transposed": lambda q, k, v, m, keep: (
-        sdpa(q.transpose(1, 2), q.transpose(1, 2) * 2, q.transpose(1, 2))
+    "transposed": lambda q, k, v, m, keep: sdpa(
+        q.transpose(1, 2), q.transpose(1, 2) * 2, q.transpose(1, 2)
     ),
     "heads_merged": lambda q, k, v, m, keep: sdpa(q, k, v).transpose(1, 2).reshape(2, 9, 64),
     "fused_after": lambda q, k, v, m, keep: sdpa(q, k, v, m) * 2 + q,

@@ -20,7 +20,9 @@ def test_a_deep_chain(tmp_path, decomposed):
             x = (x * 1.01 + 0.1 * i).sin() if i % 3 else x - 0.5
         return x
 
-    program = harness.export(optable.Function(function), (torch.randn(7, 9),), decomposed=decomposed)
+    program = harness.export(
+        optable.Function(function), (torch.randn(7, 9),), decomposed=decomposed
+    )
     start = time.monotonic()
     compiled = harness.compile_program(tmp_path, optable.Function(function), program)
     assert time.monotonic() - start < 60

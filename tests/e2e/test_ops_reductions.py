@@ -80,7 +80,7 @@ def test_reductions_decomposed(tmp_path, dim):
 )
 @pytest.mark.parametrize("dims", [[0], [2], [1, 2]], ids=str)
 def test_layouts_of_reductions(tmp_path, make, dims):
-    names = "sum mean amax any norm used var".split()
+    names = ["sum", "mean", "amax", "any", "norm", "used", "var"]
     rows = {name: row for name, row in reductions(dims).items() if name in names}
     if len(dims) == 1:
         rows |= {n: r for n, r in of_one_dim(dims[0]).items() if n in ("softmax", "argmax", "max")}
@@ -132,7 +132,7 @@ def test_special_values(tmp_path):
             [0.0, -0.0, 0.0],
         ]
     )
-    names = "sum mean amax amin_keep any all norm_inf".split()
+    names = ["sum", "mean", "amax", "amin_keep", "any", "all", "norm_inf"]
     rows = {n: r for n, r in reductions([1]).items() if n in names} | of_one_dim(1)
     del rows["median_like"]
     optable.check_rows(tmp_path, rows, (x,), (x.flip(1),))
@@ -188,7 +188,9 @@ def test_long_sums_keep_their_accuracy(tmp_path):
 
 def test_dynamic_sizes(tmp_path):
     n, m = Dim("n", min=1, max=2000), Dim("m", min=1, max=2000)
-    rows = reductions([1]) | of_one_dim(1) | {"all_summed": torch.sum, "columns": lambda x: x.sum(0)}
+    rows = (
+        reductions([1]) | of_one_dim(1) | {"all_summed": torch.sum, "columns": lambda x: x.sum(0)}
+    )
     make = torch.randn
     sizes = [(2, 2), (2, 100), (9, 8), (3, 1999), (1500, 5)]
     optable.check_rows(
@@ -217,7 +219,9 @@ def test_normalizations(tmp_path, dtype, decomposed):
     }
     if not decomposed:
         rows["rms_norm"] = lambda x, w, b: F.rms_norm(x, [20], w, 1e-6)
-    optable.check_rows(tmp_path, rows, (layouts.values([4, 6, 20], dtype, 3), w, b), decomposed=decomposed)
+    optable.check_rows(
+        tmp_path, rows, (layouts.values([4, 6, 20], dtype, 3), w, b), decomposed=decomposed
+    )
 
 
 def test_normalizations_of_odd_sizes(tmp_path):

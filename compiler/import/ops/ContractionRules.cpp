@@ -110,15 +110,12 @@ void addContractionRules(RuleTable &table) {
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("vec")); });
   addRule(table, {"aten.dot.default", "aten.vdot.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("tensor")); });
-  addRule(table, {"aten.addmm.default"}, [](Call &c) {
-    return addProduct(c, "mat1", "mat2");
-  });
-  addRule(table, {"aten.baddbmm.default"}, [](Call &c) {
-    return addProduct(c, "batch1", "batch2");
-  });
-  addRule(table, {"aten.addmv.default"}, [](Call &c) {
-    return addProduct(c, "mat", "vec");
-  });
+  addRule(table, {"aten.addmm.default"},
+          [](Call &c) { return addProduct(c, "mat1", "mat2"); });
+  addRule(table, {"aten.baddbmm.default"},
+          [](Call &c) { return addProduct(c, "batch1", "batch2"); });
+  addRule(table, {"aten.addmv.default"},
+          [](Call &c) { return addProduct(c, "mat", "vec"); });
   addRule(table, {"aten.outer.default", "aten.ger.default"}, [](Call &c) {
     Value column = c.tensor("self"), row = c.tensor("vec2");
     return c.binary<rt::MulOp>(column ? c.unsqueeze(column, 1) : column, row);

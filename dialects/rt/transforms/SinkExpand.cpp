@@ -1,5 +1,5 @@
-// Pointwise ops before the expansion of their operands instead of after it: an attention
-// mask of [B, 1, 1, S] is then not computed for each query.
+// Pointwise ops before the expansion of their operands instead of after it: an
+// attention mask of [B, 1, 1, S] is then not computed for each query.
 #include "dialects/rt/transforms/Patterns.h"
 
 using namespace mlir;

@@ -63,9 +63,7 @@ def module(op: Op) -> str:
         return f"func.func @example({signature}) -> ({results}) {{\n{text}\n}}"
     if op.name == "yield":
         return f"rt.kernel @example symbols [] {{\n^bb0({signature}):\n{text}\n}}"
-    symbols = (
-        'attributes {rt.symbols = [#rt.symbol<"s0", 1, 64, 3>, #rt.symbol<"i0", 0, 63, 0>]}'
-    )
+    symbols = 'attributes {rt.symbols = [#rt.symbol<"s0", 1, 64, 3>, #rt.symbol<"i0", 0, 63, 0>]}'
     function = f"func.func @example({signature}) {symbols} {{\n{text}\n  rt.return\n}}"
     return LAUNCHED + function if op.name == "launch" else function
 
