@@ -277,6 +277,11 @@ void Compilation::summarize() {
   module_->walk([&](rt::LaunchOp) { ++report_.launches; });
   if (auto arena = function->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
     report_.arenaBytes = arena.getValue().str();
+  if (auto layouts = function->getAttrOfType<DictionaryAttr>(schedule::kLayoutsAttr)) {
+    report_.channelsLast = layouts.getAs<IntegerAttr>("channels_last").getInt();
+    for (auto user : layouts.getAs<ArrayAttr>("copies_for").getAsRange<StringAttr>())
+      report_.layoutCopies.push_back(user.str());
+  }
   if (auto guards = function->getAttrOfType<ArrayAttr>(rt::kGuardsAttr))
     for (auto guard : guards.getAsRange<rt::GuardAttr>())
       report_.openChecks.push_back(

@@ -46,31 +46,52 @@ bool isActivation(Operation *op) {
   return type.getRank() >= 3 && type.getRank() <= 5 && !type.getSize(1).isConstant(1);
 }
 
+/// "rt.view at net.py:12"
+std::string describe(Operation *op) {
+  std::string source;
+  op->getLoc()->walk([&](Location part) {
+    if (auto file = dyn_cast<FileLineColLoc>(part); file && source.empty())
+      source = " at " + file.getFilename().str() + ":" + std::to_string(file.getLine());
+    return WalkResult::advance();
+  });
+  return op->getName().getStringRef().str() + source;
+}
+
 struct AssignLayoutsPass : impl::AssignLayoutsBase<AssignLayoutsPass> {
   void runOnOperation() override {
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
-      if (function.isExternal())
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isExternal())
+        assign(function);
+  }
+
+  void assign(func::FuncOp function) {
+    Block &block = function.getBody().front();
+    if (block.getOps<rt::ConvolutionOp>().empty())
+      return;
+    SmallVector<Operation *> ops;
+    for (Operation &op : block)
+      ops.push_back(&op);
+    int64_t changed = 0;
+    SmallVector<std::string> copies;
+    for (Operation *op : ops) {
+      if (!isActivation(op) || !wantsInnerChannels(op))
         continue;
-      Block &block = function.getBody().front();
-      if (block.getOps<rt::ConvolutionOp>().empty())
+      Value result = op->getResult(0);
+      Dims strides = channelsLastStrides(tensorType(result).getSizes());
+      if (tensorType(result) == withStrides(tensorType(result), strides))
         continue;
-      SmallVector<Operation *> ops;
-      for (Operation &op : block)
-        ops.push_back(&op);
-      unsigned changed = 0, copies = 0;
-      for (Operation *op : ops)
-        if (isActivation(op) && wantsInnerChannels(op)) {
-          Value result = op->getResult(0);
-          Dims strides = channelsLastStrides(tensorType(result).getSizes());
-          if (tensorType(result) == withStrides(tensorType(result), strides))
-            continue;
-          ++changed;
-          copies += changeLayout(result, strides);
-        }
-      Builder builder(&getContext());
-      function->setAttr(kLayoutsAttr, builder.getDenseI64ArrayAttr({changed, copies}));
-      dropCopies(block);
+      ++changed;
+      for (Operation *user : changeLayout(result, strides))
+        copies.push_back(describe(user));
     }
+    dropCopies(block);
+    Builder builder(&getContext());
+    SmallVector<StringRef> names(copies.begin(), copies.end());
+    function->setAttr(
+        kLayoutsAttr,
+        builder.getDictionaryAttr(
+            {builder.getNamedAttr("channels_last", builder.getI64IntegerAttr(changed)),
+             builder.getNamedAttr("copies_for", builder.getStrArrayAttr(names))}));
   }
 
   /// A copy that no longer changes the layout is its source.

@@ -19,8 +19,8 @@ namespace rtorch::schedule {
 #define GEN_PASS_REGISTRATION
 #include "compiler/schedule/Passes.h.inc"
 
-/// Name of the function attribute with what rt-assign-layouts did: tensors changed,
-/// copies made.
+/// Name of the function attribute with what rt-assign-layouts did: `channels_last`, the
+/// number of tensors, and `copies_for`, descriptions of the ops that need copies.
 inline constexpr llvm::StringLiteral kLayoutsAttr = "rt.layouts";
 
 /// Name of the function attribute with the arena's size in bytes, an #rt.expr.

@@ -34,7 +34,7 @@ def AssignLayouts : Pass<"rt-assign-layouts", "::mlir::ModuleOp"> {
     Gives the results of convolutions, and of what works on them channel by channel
     (pointwise ops, pools, padding, concatenation), strides with the channels
     innermost. Results of the program keep theirs by a copy. Sets `rt.layouts` on the
-    function: how many tensors were laid out anew, and how many copies that took.
+    function: how many tensors were laid out anew, and for which ops copies back remain.
   }];
   let dependentDialects = ["::rtorch::rt::RtDialect"];
 }

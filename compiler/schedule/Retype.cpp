@@ -51,7 +51,7 @@ public:
         builder.setInsertionPointAfterValue(replacement);
         copy = rt::CloneOp::create(builder, replacement.getLoc(),
                                    withStrides(old, old.getStrides()), replacement);
-        ++copies_;
+        copies_.push_back(use.getOwner());
       }
       // A view with an offset is a view of the copy, which has none.
       use.set(copy);
@@ -78,7 +78,7 @@ public:
     }
   }
 
-  unsigned copies() const { return copies_; }
+  SmallVector<Operation *> takeCopies() { return std::move(copies_); }
 
 private:
   void followView(OpOperand &use) {
@@ -115,26 +115,26 @@ private:
   }
 
   layout::Guards guards_;
-  unsigned copies_ = 0;
+  SmallVector<Operation *> copies_;
 };
 
 } // namespace
 
-unsigned replaceLayout(Value value, Value replacement) {
+SmallVector<Operation *> replaceLayout(Value value, Value replacement) {
   Operation *around = replacement.getDefiningOp();
   if (!around)
     around = cast<BlockArgument>(replacement).getOwner()->getParentOp();
   LayoutChange change(around);
   change.replace(value, replacement, tensorType(value));
-  return change.copies();
+  return change.takeCopies();
 }
 
-unsigned changeLayout(Value value, const Dims &strides) {
+SmallVector<Operation *> changeLayout(Value value, const Dims &strides) {
   TensorType old = tensorType(value);
   LayoutChange change(value.getDefiningOp());
   value.setType(withStrides(old, strides));
   change.replace(value, value, old);
-  return change.copies();
+  return change.takeCopies();
 }
 
 } // namespace rtorch::schedule

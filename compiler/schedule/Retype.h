@@ -18,10 +18,12 @@ bool hasInnerChannels(rt::TensorType type);
 /// Uses of `value` take `replacement`, a tensor of the same sizes with another layout,
 /// instead. Views of it follow; where a view does not exist without a copy, or a result
 /// of the program is concerned, a copy in the old layout is put before. Gives the
-/// number of such copies.
-unsigned replaceLayout(mlir::Value value, mlir::Value replacement);
+/// ops that such copies were made for.
+llvm::SmallVector<mlir::Operation *> replaceLayout(mlir::Value value,
+                                                   mlir::Value replacement);
 
 /// Gives the result of an op another layout.
-unsigned changeLayout(mlir::Value value, const layout::Dims &strides);
+llvm::SmallVector<mlir::Operation *> changeLayout(mlir::Value value,
+                                                  const layout::Dims &strides);
 
 } // namespace rtorch::schedule

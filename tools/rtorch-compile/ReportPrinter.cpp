@@ -38,6 +38,12 @@ std::string reportText(const compiler::Report &report, const std::string &output
   if (report.foldedConstants)
     text += "  " + std::to_string(report.foldedConstants) +
             " constants computed while compiling, " + bytes(report.foldedBytes) + "\n";
+  if (report.channelsLast)
+    text += "  " + std::to_string(report.channelsLast) +
+            " activations with the channels innermost, " +
+            std::to_string(report.layoutCopies.size()) + " copied back\n";
+  for (const std::string &user : report.layoutCopies)
+    text += "    for " + user + "\n";
   for (const std::string &check : report.openChecks)
     text += "  checked at each call: " + check + "\n";
   return text;
@@ -54,6 +60,8 @@ std::string reportJson(const compiler::Report &report, const std::string &output
   json["distinct_kernels"] = report.distinctKernels;
   json["folded_constants"] = report.foldedConstants;
   json["folded_bytes"] = report.foldedBytes;
+  json["channels_last"] = report.channelsLast;
+  json["layout_copies"] = report.layoutCopies;
   for (const auto &[phase, seconds] : report.seconds)
     json["seconds"][phase] = seconds;
   json["total_s"] = report.totalSeconds;

@@ -42,6 +42,8 @@ struct Report {
   uint64_t distinctKernels = 0;
   uint64_t foldedConstants = 0; ///< values that were computed while compiling
   uint64_t foldedBytes = 0;
+  uint64_t channelsLast = 0; ///< activations laid out with the channels innermost
+  std::vector<std::string> layoutCopies; ///< ops that need such a tensor in rows again
   std::vector<std::pair<std::string, double>> seconds; ///< per phase, in order
   double totalSeconds = 0;
   uint64_t peakMemoryBytes = 0; ///< of the compiling process
