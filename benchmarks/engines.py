@@ -117,9 +117,9 @@ class OnnxRuntime:
         self._path = folder / "model.onnx"
         model, inputs = case.load(), case.inputs()
         torch.onnx.export(model, inputs, str(self._path), dynamo=True, verbose=False)
-        self._names = ["input_ids", "attention_mask"]
-        self._feed = {n: t.numpy() for n, t in zip(self._names, inputs, strict=True)}
         self.compile_s = seconds(lambda: self._session(1))
+        names = [value.name for value in self._session(1).get_inputs()]
+        self._feed = {n: t.numpy() for n, t in zip(names, inputs, strict=True)}
         self._sessions: dict[int, object] = {}
 
     def _session(self, threads: int):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import convnets
 import minilm
 import torch
 from transformers import BertConfig, BertModel
@@ -50,9 +51,21 @@ def bert_base() -> torch.nn.Module:
     return BertBase().eval()
 
 
+def images(*sizes: int) -> Callable[[], tuple[torch.Tensor, ...]]:
+    """Random images, the same at every call."""
+    return lambda: (torch.randn(sizes, generator=torch.Generator().manual_seed(0)),)
+
+
+def network(make: Callable[[], torch.nn.Module]) -> Callable[[], torch.nn.Module]:
+    return lambda: convnets.randomize(make())
+
+
 CASES = [
     Case("MiniLM 1x16", minilm.load, tokens(1, 16), dynamic=True),
     Case("MiniLM 1x128", minilm.load, tokens(1, 128), dynamic=True),
     Case("MiniLM 8x64", minilm.load, tokens(8, 64), dynamic=True),
     Case("BERT-base 1x128", bert_base, tokens(1, 128), dynamic=False),
+    Case("ResNet-18", network(convnets.resnet18), images(1, 3, 224, 224), dynamic=False),
+    Case("MobileNetV2", network(convnets.MobileNetV2), images(1, 3, 224, 224), dynamic=False),
+    Case("LeNet x64", network(convnets.LeNet), images(64, 1, 28, 28), dynamic=False),
 ]

@@ -38,6 +38,25 @@ bool wantsInnerChannels(Operation *op) {
                       [&](Value operand) { return keepsChannels(op, operand); });
 }
 
+/// The strides that the result gets from the first operand whose layout was changed: a
+/// pointwise op works best in the order of its operands.
+std::optional<Dims> adoptedStrides(Operation *op,
+                                   const llvm::DenseSet<Value> &changed) {
+  if (!isa<rt::PointwiseOpInterface>(op))
+    return std::nullopt;
+  for (Value operand : op->getOperands()) {
+    TensorType type = tensorType(operand);
+    if (!changed.contains(viewRoot(operand)) ||
+        type.getSizes() != tensorType(op->getResult(0)).getSizes())
+      continue;
+    layout::Guards guards = rt::guardsAround(op);
+    size_t known = guards.recorded().size();
+    if (layout::isDense(type.getLayout(), guards) && guards.recorded().size() == known)
+      return type.getStrides();
+  }
+  return std::nullopt;
+}
+
 /// An activation: [batch, channels, spatial...], of more than one channel.
 bool isActivation(Operation *op) {
   if (!isa<rt::LayoutOpInterface>(op) || op->getNumResults() != 1)
@@ -71,17 +90,21 @@ struct AssignLayoutsPass : impl::AssignLayoutsBase<AssignLayoutsPass> {
     SmallVector<Operation *> ops;
     for (Operation &op : block)
       ops.push_back(&op);
-    int64_t changed = 0;
+    int64_t count = 0;
     SmallVector<std::string> copies;
+    llvm::DenseSet<Value> changed;
     for (Operation *op : ops) {
-      if (!isActivation(op) || !wantsInnerChannels(op))
+      std::optional<Dims> strides = adoptedStrides(op, changed);
+      if (!strides && isActivation(op) && wantsInnerChannels(op))
+        strides = channelsLastStrides(tensorType(op->getResult(0)).getSizes());
+      if (!strides)
         continue;
       Value result = op->getResult(0);
-      Dims strides = channelsLastStrides(tensorType(result).getSizes());
-      if (tensorType(result) == withStrides(tensorType(result), strides))
+      changed.insert(result);
+      if (tensorType(result) == withStrides(tensorType(result), *strides))
         continue;
-      ++changed;
-      for (Operation *user : changeLayout(result, strides))
+      ++count;
+      for (Operation *user : changeLayout(result, *strides))
         copies.push_back(describe(user));
     }
     dropCopies(block);
@@ -90,7 +113,7 @@ struct AssignLayoutsPass : impl::AssignLayoutsBase<AssignLayoutsPass> {
     function->setAttr(
         kLayoutsAttr,
         builder.getDictionaryAttr(
-            {builder.getNamedAttr("channels_last", builder.getI64IntegerAttr(changed)),
+            {builder.getNamedAttr("channels_last", builder.getI64IntegerAttr(count)),
              builder.getNamedAttr("copies_for", builder.getStrArrayAttr(names))}));
   }
 

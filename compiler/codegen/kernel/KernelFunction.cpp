@@ -62,6 +62,7 @@ KernelInfo emitKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
       return emitScatterKernel(builder, kernel, symbol, target);
   }
   decomposeRowOps(kernel);
+  collapseDims(kernel);
   return emitLoopKernel(builder, kernel, symbol, target);
 }
 

@@ -31,6 +31,10 @@ KernelInfo emitKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
 /// pointwise ops.
 void decomposeRowOps(rt::KernelOp kernel);
 
+/// Brings the dims of a kernel of pointwise ops and reductions into the order of memory
+/// and merges those that no buffer tells apart.
+void collapseDims(rt::KernelOp kernel);
+
 /// The strategies; `emitKernel` chooses by the ops in the body.
 KernelInfo emitLoopKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);

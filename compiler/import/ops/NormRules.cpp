@@ -140,15 +140,16 @@ Value groupNorm(Call &c, std::string_view groupsName) {
   }
   Expr groups = *c.integer(groupsName);
   Dims sizes = sizesOf(x);
-  Dims grouped = {
-      sizes[0], groups,
-      layout::floordiv(layout::numel({sizes.begin() + 1, sizes.end()}), groups)};
+  // The view that exists for any strides of x.
+  Dims grouped = {sizes[0], groups, layout::floordiv(sizes[1], groups)};
+  grouped.insert(grouped.end(), sizes.begin() + 2, sizes.end());
   Value wide = widened(c, x);
   if (!wide)
     return {};
   Value rows = c.reshape(wide, grouped);
-  Value centered = c.binary<rt::SubOp>(rows, meanOver(c, rows, {2}, true));
-  Value variance = varianceOver(c, rows, {2}, Scalar::of(int64_t(0)), true);
+  std::vector<int64_t> dims = lastDims(rows, rankOf(rows) - 2);
+  Value centered = c.binary<rt::SubOp>(rows, meanOver(c, rows, dims, true));
+  Value variance = varianceOver(c, rows, dims, Scalar::of(int64_t(0)), true);
   Value result = c.binary<rt::MulOp>(
       centered, inverseDeviation(c, variance, c.real("eps").value_or(1e-5)));
   result = c.reshape(result, sizes);
