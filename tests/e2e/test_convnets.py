@@ -13,6 +13,7 @@ NETWORKS = {
     "resnet50": (lambda: convnets.resnet50(8), (1, 3, 64, 64)),
     "mobilenet_v2": (lambda: convnets.MobileNetV2(0.5), (1, 3, 96, 96)),
     "unet": (lambda: convnets.UNet(8), (2, 3, 32, 24)),
+    "unet_upsampled": (lambda: convnets.UNet(8, learned=False), (1, 3, 24, 32)),
     "convnext": (lambda: convnets.ConvNeXt(16, (1, 1, 2, 1)), (1, 3, 64, 64)),
 }
 

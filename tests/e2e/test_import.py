@@ -244,7 +244,7 @@ def test_the_exporter_and_eager_differ_where_we_say_so():
 
 def test_one_hot(tmp_path):
     text = imported(tmp_path, lambda x: F.one_hot(x, 4), (torch.arange(3),))
-    assert "rt.index_select" in text  # checks the range when it runs
+    assert "rt.index " in text  # checks the range when it runs
 
 
 # --- models -------------------------------------------------------------------
@@ -431,24 +431,21 @@ def test_locations_name_the_node_and_the_line(tmp_path):
 
 def test_unsupported_ops_are_reported_at_once(tmp_path):
     def function(x):
-        return x.cumsum(0).sort().values + torch.fft.fft(x).real + x.cumsum(1)
+        inverse = torch.linalg.inv(x) + torch.linalg.inv(x + 1)
+        return inverse + torch.fft.fft(x).real + torch.linalg.det(x)
 
-    report = refused(tmp_path, function, (torch.randn(3, 4),))
-    assert re.search(r"aten.cumsum.default, 2 times: 'cumsum' at test_import.py:\d+", report)
-    assert "aten.sort.default, 1 time" in report
+    report = refused(tmp_path, function, (torch.randn(3, 3),))
+    assert re.search(
+        r"aten.linalg_inv.default, 2 times: 'linalg_inv' at test_import.py:\d+", report
+    )
+    assert "aten.linalg_det.default, 1 time" in report
     assert "dtype complex64" in report
     assert "run_decompositions()" in report
 
 
-@pytest.mark.parametrize(
-    ("module", "message"),
-    [
-        (nn.Dropout(), "dropout in training mode"),
-        (nn.Sequential(nn.Unflatten(1, (6, 1)), nn.BatchNorm1d(6)), "batch_norm in training mode"),
-    ],
-)
-def test_training_mode_is_refused(tmp_path, module, message):
-    assert message in refused(tmp_path, module, (torch.randn(3, 6),), training=True)
+def test_dropout_in_training_mode_is_refused(tmp_path):
+    report = refused(tmp_path, nn.Dropout(), (torch.randn(3, 6),), training=True)
+    assert "dropout in training mode" in report
 
 
 def test_data_dependent_sizes_are_refused(tmp_path):

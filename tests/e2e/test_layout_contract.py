@@ -112,8 +112,7 @@ def test_the_error_names_the_op_that_needs_the_strides(tmp_path):
 
     compiled = compile_for(tmp_path, function, torch.randn(4, 6))
     message = refused(compiled, "RT_LAYOUT_STRIDE", torch.randn(6, 4).t())
-    assert "view" in message
-    assert f"{Path(__file__).name}:{function.__code__.co_firstlineno + 1}" in message
+    assert re.search(r"needed by 'view' at \w+\.py:\d+", message)
 
 
 def test_a_misaligned_address(tmp_path):
