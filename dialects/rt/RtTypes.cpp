@@ -50,14 +50,15 @@ static FailureOr<Expr> parseCall(AsmParser &parser, StringRef name) {
 }
 
 static FailureOr<Expr> parseFactor(AsmParser &parser) {
-  int64_t value;
-  OptionalParseResult integer = parser.parseOptionalInteger(value);
-  if (integer.has_value())
-    return failed(*integer) ? FailureOr<Expr>(failure()) : Expr(value);
+  // Before the number: parsing one takes its sign, and insists on digits after it.
   if (succeeded(parser.parseOptionalMinus())) {
     FailureOr<Expr> operand = parseFactor(parser);
     return failed(operand) ? operand : FailureOr<Expr>(-*operand);
   }
+  int64_t value;
+  OptionalParseResult integer = parser.parseOptionalInteger(value);
+  if (integer.has_value())
+    return failed(*integer) ? FailureOr<Expr>(failure()) : Expr(value);
   if (succeeded(parser.parseOptionalLParen())) {
     FailureOr<Expr> sum = parseSum(parser);
     return failed(sum) || failed(parser.parseRParen()) ? FailureOr<Expr>(failure())

@@ -30,3 +30,11 @@ func.func @strides_missing(%a: !rt.tensor<4x8xf32, strided<[1]>>) {
 func.func @negative_size(%a: !rt.tensor<[-4, s0]xf32>) {
   rt.return
 }
+
+// -----
+
+// A size that begins with a negated function.
+func.func @negated_min(%a: !rt.tensor<[-min(s0, 4) + max(s0, 4)]xf32>)
+    attributes {rt.symbols = [#rt.symbol<"s0", 3, 64, 0>]} {
+  rt.return
+}

@@ -220,8 +220,8 @@ TestModule loopModule() {
   m.manifest.loops = 1;
   const ExprId s0 = m.symbol(0), eight = m.number(8), one = m.number(1);
   m.manifest.exprs.push_back({ExprOp::Round, 0, 0});
-  const ExprId row =
-      m.op(ExprOp::Mul, ExprId(m.manifest.exprs.size() - 1), m.number(32));
+  const ExprId round = ExprId(m.manifest.exprs.size() - 1), bytes = m.number(32);
+  const ExprId row = m.op(ExprOp::Mul, round, bytes);
   m.argument("x", {DType::F32, {s0, eight}, {eight, one}});
   m.argument("total", m.tensor(DType::F32, {8}, {1})).mutated = true;
   m.result("rounds", {}).kind = format::Result::Kind::Int;
