@@ -20,6 +20,8 @@ usage: tools/dev.sh COMMAND
                   under the address and thread sanitizers, pytest
     --only PART   one of: release, asan, tsan, python (may be repeated)
     --asan        the same as --only asan
+  difftest N      compare N random programs with eager PyTorch; what goes wrong is made
+                  smaller and printed as a script
   lint [--fix]    clang-format, clang-tidy on changed files, ruff
 
 Everything is installed by apt and pip as they are configured; where nothing is
@@ -232,6 +234,15 @@ command_test() {
   [[ ${#failed[@]} -eq 0 ]] || fail "failed: ${failed[*]}"
 }
 
+# --- random programs ----------------------------------------------------------
+
+command_difftest() {
+  [[ $# -ge 1 && $1 =~ ^[0-9]+$ ]] || wrong_usage "difftest needs the number of programs"
+  prepare
+  part "difftest" "$venv/bin/python" tests/difftest/run.py "$@" || { print_timings; exit 1; }
+  print_timings
+}
+
 # --- lint ---------------------------------------------------------------------
 
 command_lint() {
@@ -247,7 +258,7 @@ command_lint() {
 command=$1
 shift
 case $command in
-build | demo | test | lint) "command_$command" "$@" ;;
+build | demo | test | difftest | lint) "command_$command" "$@" ;;
 -h | --help | help) usage ;;
 *) wrong_usage "does not know the command '$command'" ;;
 esac
