@@ -72,6 +72,8 @@ struct PackWeightsPass : impl::PackWeightsBase<PackWeightsPass> {
       return;
     OpBuilder builder(op);
     int64_t columns = *tensorType(weight).getSize(transposed ? 0 : 1).constant();
+    if (columns == 1) // a panel would be zeros but for one column
+      return;
     Value result =
         rt::PackedLinearOp::create(builder, op->getLoc(), op->getResult(0).getType(), x,
                                    packed(builder, weight, transposed), bias, columns);

@@ -91,6 +91,47 @@ def test_products_of_any_sizes(tmp_path_factory, data):
     optable.check_rows(tmp_path_factory.mktemp("m"), rows, operands)
 
 
+THIN = {
+    "linear": lambda a, b, w, c, v: F.linear(a, w) + 1,
+    "mm": lambda a, b, w, c, v: (a @ c).relu(),
+    "tall": lambda a, b, w, c, v: w @ a.mT,
+    "batched": lambda a, b, w, c, v: b @ (a * 2).mT,
+    "mv": lambda a, b, w, c, v: w @ v + a[0, 0],
+    "batched_mv": lambda a, b, w, c, v: F.gelu(b @ v),
+    "column": lambda a, b, w, c, v: F.linear(b, v[None], v[:1]),
+    "vm": lambda a, b, w, c, v: v @ c,
+    "dot": lambda a, b, w, c, v: v @ a[0],
+}
+
+
+def thin_operands(rows: int, k: int, n: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    shapes = [rows, k], [3, 5, k], [n, k], [k, n], [k]
+    return tuple(layouts.values(shape, dtype, i) * 0.5 for i, shape in enumerate(shapes))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
+def test_products_of_few_rows(tmp_path, rows, dtype):
+    optable.check_rows(tmp_path, THIN, thin_operands(rows, 77, 150, dtype))
+
+
+def test_products_of_any_number_of_rows(tmp_path):
+    rows, k, n = Dim("rows", min=1), Dim("k", min=1), Dim("n", min=1)
+    shapes = {0: rows, 1: k}, {2: k}, {0: n, 1: k}, {0: k, 1: n}, {0: k}
+    cases = [(1, 16, 33), (2, 40, 1), (3, 5, 64), (4, 1, 1), (5, 33, 31), (300, 100, 65)]
+    more = [thin_operands(*case, torch.float32) for case in cases]
+    operands = thin_operands(7, 19, 21, torch.float32)
+    optable.check_rows(tmp_path, THIN, operands, *more, dynamic_shapes=shapes)
+
+
+def test_infinite_elements_stay_in_their_products(tmp_path):
+    a, b, w, c, v = thin_operands(2, 30, 40, torch.float32)
+    for x in (w, c):
+        x[3, 4] = torch.inf
+        x[7, 9] = torch.nan
+    optable.check_rows(tmp_path, THIN, (a, b, w, c, v))
+
+
 class Weights(torch.nn.Module):
     """Products with parameters, whose weights are packed ahead."""
 
@@ -100,6 +141,7 @@ class Weights(torch.nn.Module):
         self.plain = torch.nn.Linear(33, 7, bias=False, dtype=dtype)
         self.matrix = torch.nn.Parameter(torch.randn(20, 5, dtype=dtype))
         self.batched = torch.nn.Parameter(torch.randn(3, 20, 6, dtype=dtype))
+        self.score = torch.nn.Linear(33, 1, dtype=dtype)
 
     def forward(self, x):
         y = F.gelu(self.linear(x))
@@ -110,6 +152,7 @@ class Weights(torch.nn.Module):
             "part": F.linear(x[..., 3:7], self.linear.weight[:, 3:7]),
             "transposed": y @ self.linear.weight,
             "batched": x @ self.batched,
+            "score": self.score(y).sigmoid(),
             "weight": self.matrix,
         }
 

@@ -1,5 +1,6 @@
 #include "compiler/codegen/gemm/Blocking.h"
 
+#include "compiler/codegen/gemm/ThinProduct.h"
 #include "runtime/format/KernelAbi.h"
 
 #include <algorithm>
@@ -39,6 +40,13 @@ Blocking chooseBlocking(const Target &target, int64_t elementBytes, bool packedB
   blocking.minColumns = (packedB ? 128 : 192) * 4 / elementBytes;
   blocking.maxColumns = 512 * 4 / elementBytes;
   blocking.wantedTiles = 8;
+  return blocking;
+}
+
+Blocking chooseThinBlocking(const Target &target, int64_t elementBytes) {
+  Blocking blocking = chooseBlocking(target, elementBytes, /*packedB=*/false);
+  blocking.minColumns = 1024 * 4 / elementBytes;
+  blocking.maxColumns = 2048 * 4 / elementBytes;
   return blocking;
 }
 
@@ -86,6 +94,13 @@ ScratchPlan planScratch(const Blocking &blocking, const TileShape &shape) {
   // One register tile, or the whole grid tile where k is split.
   end += tile.rows * tile.columns() +
          min(shape.depthBlocks - 1, 1) * shape.rows * shape.columns;
+  if (!blocking.packedB) {
+    plan.thinRows = end = roundUp(end, line);
+    end +=
+        roundUp(thinStride(shape.depth * shape.depthBlocks, tile) * maxThinRows, line);
+    plan.thinSums = end;
+    end += shape.columns * maxThinRows;
+  }
   plan.total = end;
   return plan;
 }

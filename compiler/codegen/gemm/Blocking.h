@@ -62,6 +62,9 @@ struct Blocking {
 /// whether the right operand is packed ahead (a constant weight).
 Blocking chooseBlocking(const codegen::Target &target, int64_t elementBytes,
                         bool packedB);
+/// The same for a product of few rows that reads rows of the right operand where they
+/// lie: a tile takes long runs of each.
+Blocking chooseThinBlocking(const codegen::Target &target, int64_t elementBytes);
 
 /// Tiles of the grid of one product, ordered by columns first: tile t computes rows
 /// from (t mod rowTiles) * rows and columns from (t div rowTiles) * columns. 0 if the
@@ -75,9 +78,11 @@ layout::Expr scratchBytes(const Blocking &blocking, const layout::Expr &m,
 
 /// Where the parts of the scratch memory begin, in elements.
 struct ScratchPlan {
-  layout::Expr packedA; ///< [panel][k / depthGroup][row of panel][depthGroup]
-  layout::Expr packedB; ///< as PackedLayout, unless packed ahead
-  layout::Expr sums;    ///< [panel of columns][row][columns of panel]
+  layout::Expr packedA;  ///< [panel][k / depthGroup][row of panel][depthGroup]
+  layout::Expr packedB;  ///< as PackedLayout, unless packed ahead
+  layout::Expr sums;     ///< [panel of columns][row][columns of panel]
+  layout::Expr thinRows; ///< of the left operand of a product with few rows
+  layout::Expr thinSums; ///< [row][columns of the grid tile]
   layout::Expr total;
 };
 ScratchPlan planScratch(const Blocking &blocking, const TileShape &shape);

@@ -8,12 +8,15 @@
 //
 // Sums lie in scratch: one register tile if k is not split, which stays in L1 between
 // microkernel and epilogue; else the whole grid tile.
+//
+// Few rows against a B that is not packed ahead take another way (ThinProduct.h).
 
 #include "compiler/codegen/gemm/Gemm.h"
 
 #include "compiler/codegen/gemm/Emitter.h"
 #include "compiler/codegen/gemm/Microkernel.h"
 #include "compiler/codegen/gemm/Packing.h"
+#include "compiler/codegen/gemm/ThinProduct.h"
 
 #include <set>
 
@@ -74,7 +77,21 @@ public:
     Value rowTiles = e.max(lower(shape_.rowTiles), e.constant(1));
     tileRows_ = range(e.rem(tileIndex, rowTiles), shape_.rows, rows_, spec_.m);
     tileColumns_ = range(e.div(tileIndex, rowTiles), shape_.columns, columns_, spec_.n);
-    e.loop(depthBlocks_, [&](Value block) { emitDepthBlock(block); });
+    const auto *right = std::get_if<MatrixSource>(&spec_.b);
+    auto packed = [&] {
+      e.loop(depthBlocks_, [&](Value block) { emitDepthBlock(block); });
+    };
+    if (!right || !isReadInPlace(*right))
+      return packed();
+    if (std::optional<int64_t> m = constantOf(spec_.m))
+      return *m <= maxThinRows ? emitThinTile(*right, *m) : packed();
+    e.branch(
+        e.less(e.constant(1), spec_.m),
+        [&] {
+          e.branch(e.less(e.constant(maxThinRows), spec_.m), packed,
+                   [&] { emitThinTile(*right, maxThinRows); });
+        },
+        [&] { emitThinTile(*right, 1); });
   }
 
 private:
@@ -92,6 +109,21 @@ private:
     if (fixed && all && *fixed > 0 && *all % *fixed == 0)
       return {start, size};
     return {start, e.min(size, e.sub(total, start))};
+  }
+
+  /// The tile where there are at most `rows` rows.
+  void emitThinTile(const MatrixSource &right, int64_t rows) {
+    if (rows == 0)
+      return;
+    Range depth{e.constant(0), spec_.k};
+    ThinRows left{scratchAt(plan_.thinRows),
+                  lower(thinStride(shape_.depth * shape_.depthBlocks, tile_)), rows};
+    ThinSums sums{scratchAt(plan_.thinSums), columns_};
+    packThinRows(e, type_, tile_, spec_.a, tileRows_.start, spec_.m, depth, left);
+    clearThinSums(e, type_, tile_, rows, tileColumns_.length, sums);
+    emitThinProduct(e, type_, tile_, left, right, depth, tileColumns_, sums);
+    storeRows(sums.pointer, sums.stride, tileRows_.start, spec_.m, e.constant(0),
+              tileColumns_.length, !columnsDivideBy(tile_.lanes));
   }
 
   void emitDepthBlock(Value block) {
@@ -163,26 +195,34 @@ private:
     return e.address(type_, start, index);
   }
 
-  void emitEpilogue(Value sums, Value row, Value height, Value column) {
-    Value left = e.sub(tileColumns_.length, column);
+  /// Whether the columns of every tile are a multiple of `count`.
+  bool columnsDivideBy(int64_t count) {
     std::optional<int64_t> n = constantOf(spec_.n);
-    if (n && *n % tile_.columns() == 0)
-      return storeRows(sums, row, height, column, Value());
-    e.branch(
-        e.less(left, e.constant(tile_.columns())),
-        [&] { storeRows(sums, row, height, column, left); },
-        [&] { storeRows(sums, row, height, column, Value()); });
+    return n && *n % count == 0;
   }
 
-  /// Hands `count` columns of each row (null: all) to the caller's store.
-  void storeRows(Value sums, Value row, Value height, Value column, Value count) {
+  void emitEpilogue(Value sums, Value row, Value height, Value column) {
+    Value whole = e.constant(tile_.columns());
+    auto store = [&](Value count, bool masked) {
+      storeRows(sums, whole, row, height, column, count, masked);
+    };
+    if (columnsDivideBy(tile_.columns()))
+      return store(whole, false);
+    Value left = e.sub(tileColumns_.length, column);
+    e.branch(
+        e.less(left, whole), [&] { store(left, true); }, [&] { store(whole, false); });
+  }
+
+  /// Hands the first `count` columns of each row of sums to the caller's store;
+  /// `masked`, unless they are whole vectors.
+  void storeRows(Value sums, Value stride, Value row, Value height, Value column,
+                 Value count, bool masked) {
     auto vector = VectorType::get(tile_.lanes, type_);
     Value firstColumn = e.add(tileColumns_.start, column);
-    Value end = count ? count : e.constant(tile_.columns());
     e.loop(height, [&](Value i) {
-      e.loop(e.constant(0), end, tile_.lanes, [&](Value j) {
-        Value mask = count ? e.laneMask(tile_.lanes, e.sub(count, j)) : Value();
-        Value from = e.add(e.mul(i, tile_.columns()), j);
+      e.loop(e.constant(0), count, tile_.lanes, [&](Value j) {
+        Value mask = masked ? e.laneMask(tile_.lanes, e.sub(count, j)) : Value();
+        Value from = e.add(e.mul(i, stride), j);
         Value values = e.load(vector, e.address(type_, sums, from), Value());
         spec_.store(e.b, e.loc, e.add(row, i), e.add(firstColumn, j), values, mask);
       });

@@ -1,6 +1,7 @@
 // Contractions: the gemm emitter's loops, fed by what the kernel fuses into operands
 // and results.
 #include "compiler/codegen/gemm/Gemm.h"
+#include "compiler/codegen/gemm/ThinProduct.h"
 #include "compiler/codegen/kernel/KernelFunction.h"
 
 using namespace mlir;
@@ -19,8 +20,10 @@ struct Contraction {
   Value lhs, rhs, bias;
   bool packed = false;        ///< rhs is packed ahead
   bool rhsTransposed = false; ///< rhs is [n, k]
-  Dims batch;                 ///< leading dims of the result that are looped over
-  Dims rowDims;               ///< dims that make up the rows
+  /// The result has one column and is computed as a row: rhs^T lhs^T.
+  bool swapped = false;
+  Dims batch;   ///< leading dims of the result that are looped over
+  Dims rowDims; ///< dims that make up the rows
   Expr m, n, k;
 
   static Contraction of(rt::KernelOp kernel);
@@ -50,13 +53,27 @@ Contraction Contraction::of(rt::KernelOp kernel) {
   c.batch.assign(sizes.begin(), sizes.begin() + rows);
   c.rowDims.assign(sizes.begin() + rows, sizes.end() - 1);
   c.m = layout::numel(c.rowDims);
+  if (c.n.isConstant(1) && !c.packed && !c.rowDims.empty() && !c.m.isConstant(1)) {
+    c.swapped = true;
+    c.batch.insert(c.batch.end(), c.rowDims.begin(), c.rowDims.end() - 1);
+    c.rowDims.erase(c.rowDims.begin(), c.rowDims.end() - 1);
+    c.m = 1, c.n = c.rowDims.back();
+  }
   return c;
 }
 
 class GemmKernel {
 public:
-  GemmKernel(KernelState &state, const Contraction &c, gemm::Blocking blocking)
-      : state_(state), c_(c), blocking_(blocking) {}
+  GemmKernel(KernelState &state, const Contraction &c) : state_(state), c_(c) {}
+
+  const gemm::Blocking &chooseBlocking(const Target &target, int64_t bytes) {
+    bool thin = !c_.packed && c_.m.isConstant() &&
+                *c_.m.constant() <= gemm::maxThinRows &&
+                !rightSource().loadsAlongColumns();
+    blocking_ = thin ? gemm::chooseThinBlocking(target, bytes)
+                     : gemm::chooseBlocking(target, bytes, c_.packed);
+    return blocking_;
+  }
 
   void emitTile(OpBuilder &builder, Value tile, Value scratch) {
     gemm::Emitter e(builder, state_.kernel.getLoc());
@@ -65,12 +82,12 @@ public:
     gemm::GemmSpec spec;
     spec.elementType = registerType(elementType());
     spec.m = lower(e, c_.m), spec.n = lower(e, c_.n), spec.k = lower(e, c_.k);
-    spec.a = left();
+    spec.a = c_.swapped ? right(true) : left(false);
     if (c_.packed)
       spec.b =
           gemm::PackedB{state_.buffers[cast<BlockArgument>(c_.rhs).getArgNumber()]};
     else
-      spec.b = right();
+      spec.b = rightSource();
     spec.store = [this](OpBuilder &b, Location loc, Value row, Value col, Value sums,
                         Value mask) { store(b, loc, row, col, sums, mask); };
     Value inBatch = c_.batch.empty() ? tile : e.rem(tile, perBatch);
@@ -106,27 +123,29 @@ private:
     return result;
   }
 
-  /// Element (row, col) of the left operand, lanes along either.
-  Value loadLeft(OpBuilder &b, Location loc, Value row, Value col, int64_t width,
+  /// Element (row, k) of the left operand, lanes along either.
+  Value loadLeft(OpBuilder &b, Location loc, Value row, Value k, int64_t width,
                  Value mask, bool alongRow) {
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
-    Indices at = isBatched() ? batchOf(e, tensorType(c_.lhs)) : Indices();
+    bool leading = c_.swapped || isBatched();
+    Indices at = leading ? batchOf(e, tensorType(c_.lhs)) : Indices();
     at.append(split(e, c_.rowDims, row));
     if (!alongRow)
       at.back().laneStep = 1;
-    at.push_back(Index{col, alongRow ? 1 : 0, {}});
+    at.push_back(Index{k, alongRow ? 1 : 0, {}});
     return values.filledAt(c_.lhs, at);
   }
 
-  Value loadRight(OpBuilder &b, Location loc, Value row, Value col, int64_t width,
+  /// Element (k, col) of the right operand, lanes along either.
+  Value loadRight(OpBuilder &b, Location loc, Value k, Value col, int64_t width,
                   Value mask, bool alongRow) {
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
     Indices at = isBatched() ? batchOf(e, tensorType(c_.rhs)) : Indices();
-    Index k{row, alongRow ? 0 : 1, {}}, n{col, alongRow ? 1 : 0, {}};
-    at.push_back(c_.rhsTransposed ? n : k);
-    at.push_back(c_.rhsTransposed ? k : n);
+    Index row{k, alongRow ? 0 : 1, {}}, n{col, alongRow ? 1 : 0, {}};
+    at.push_back(c_.rhsTransposed ? n : row);
+    at.push_back(c_.rhsTransposed ? row : n);
     return values.filledAt(c_.rhs, at);
   }
 
@@ -141,39 +160,42 @@ private:
     return tensorType(operand).getStrides()[dim].isConstant(1);
   }
 
-  gemm::MatrixSource left() {
+  using Load = Value (GemmKernel::*)(OpBuilder &, Location, Value, Value, int64_t,
+                                     Value, bool);
+  /// What `load` gives as a matrix, or the transposed one.
+  gemm::MatrixSource source(Load load, bool rowContiguous, bool columnContiguous,
+                            bool transposed) {
     gemm::MatrixSource source;
-    int64_t rank = tensorType(c_.lhs).getRank();
-    source.rowContiguous = isContiguousIn(c_.lhs, rank - 1);
-    source.columnContiguous =
-        c_.rowDims.size() == 1 && isContiguousIn(c_.lhs, rank - 2);
-    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col,
-                             int64_t width, Value mask) {
-      return loadLeft(b, loc, row, col, width, mask, true);
+    source.rowContiguous = rowContiguous;
+    source.columnContiguous = columnContiguous;
+    auto along = [this, load](bool row) {
+      return [this, load, row](OpBuilder &b, Location loc, Value i, Value j,
+                               int64_t width, Value mask) {
+        return (this->*load)(b, loc, i, j, width, mask, row);
+      };
     };
-    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col,
-                                int64_t width, Value mask) {
-      return loadLeft(b, loc, row, col, width, mask, false);
-    };
-    return source;
+    source.alongRow = along(true);
+    source.alongColumn = along(false);
+    return transposed ? transpose(std::move(source)) : source;
   }
 
-  gemm::MatrixSource right() {
-    gemm::MatrixSource source;
+  gemm::MatrixSource rightSource() { return c_.swapped ? left(true) : right(false); }
+
+  gemm::MatrixSource left(bool transposed) {
+    int64_t rank = tensorType(c_.lhs).getRank();
+    bool column = c_.rowDims.size() == 1 && isContiguousIn(c_.lhs, rank - 2);
+    bool row = isContiguousIn(c_.lhs, rank - 1);
+    return source(&GemmKernel::loadLeft, row, column, transposed);
+  }
+
+  gemm::MatrixSource right(bool transposed) {
     int64_t rank = tensorType(c_.rhs).getRank();
     int64_t k = rank - (c_.rhsTransposed ? 1 : 2),
             n = rank - (c_.rhsTransposed ? 2 : 1);
-    source.rowContiguous = isContiguousIn(c_.rhs, n);
-    source.columnContiguous = isContiguousIn(c_.rhs, k);
-    source.alongRow = [this](OpBuilder &b, Location loc, Value row, Value col,
-                             int64_t width, Value mask) {
-      return loadRight(b, loc, row, col, width, mask, true);
-    };
-    source.alongColumn = [this](OpBuilder &b, Location loc, Value row, Value col,
-                                int64_t width, Value mask) {
-      return loadRight(b, loc, row, col, width, mask, false);
-    };
-    return source;
+    bool row = isContiguousIn(c_.rhs, n), column = isContiguousIn(c_.rhs, k);
+    // Rows of one element are not worth their name.
+    row &= !(column && tensorType(c_.rhs).getSize(n).isConstant(1));
+    return source(&GemmKernel::loadRight, row, column, transposed);
   }
 
   /// The epilogue: everything that the kernel yields, at one vector of the result.
@@ -182,8 +204,12 @@ private:
     Evaluator values(state_, b, loc, width, mask);
     gemm::Emitter &e = values.emitter();
     Indices at(batch_);
-    at.append(split(e, c_.rowDims, row));
-    at.push_back(Index{col, 1, {}});
+    if (c_.swapped)
+      at.append({Index{col, 1, {}}, Index{e.constant(0)}});
+    else {
+      at.append(split(e, c_.rowDims, row));
+      at.push_back(Index{col, 1, {}});
+    }
     values.bind(c_.op->getResult(0),
                 [this, sums](Evaluator &values, ArrayRef<Index> indices) {
                   FormulaBuilder f(values.emitter().b, values.emitter().loc);
@@ -208,10 +234,10 @@ KernelInfo emitGemmKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef sym
   Contraction c = Contraction::of(kernel);
   Type element = registerType(tensorType(c.op->getResult(0)).getElementType());
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
-  gemm::Blocking blocking = gemm::chooseBlocking(target, bytes, c.packed);
   KernelState state;
   state.kernel = kernel;
-  GemmKernel gemmKernel(state, c, blocking);
+  GemmKernel gemmKernel(state, c);
+  gemm::Blocking blocking = gemmKernel.chooseBlocking(target, bytes);
   emitKernelFunction(builder, symbol, state,
                      [&](OpBuilder &b, Value tile, Value scratch) {
                        gemmKernel.emitTile(b, tile, scratch);
