@@ -45,6 +45,16 @@ bool isStatic(rt::TensorType type) {
          llvm::all_of(type.getStrideAttrs(), isNumber) && type.getOffset().isConstant();
 }
 
+/// Whether a number that the op is given, such as a start, is known at run time only.
+bool hasSymbols(Operation &op) {
+  return op.getAttrDictionary()
+      .walk([](rt::ExprAttr attr) {
+        return attr.getValue().isConstant() ? WalkResult::advance()
+                                            : WalkResult::interrupt();
+      })
+      .wasInterrupted();
+}
+
 /// What the function computes from parameters alone.
 class ConstantPart {
 public:
@@ -68,7 +78,7 @@ bool ConstantPart::isConstant(Operation &op) const {
   if (auto parameter = dyn_cast<rt::ParameterOp>(op))
     return !parameter.getMutated() && isStatic(tensorType(parameter.getResult()));
   if (!isa<rt::LayoutOpInterface, rt::ViewOpInterface>(op) || op.getNumRegions() ||
-      op.getNumResults() == 0 || !isMemoryEffectFree(&op))
+      op.getNumResults() == 0 || !isMemoryEffectFree(&op) || hasSymbols(op))
     return false;
   return llvm::all_of(op.getResults(),
                       [](Value result) { return isStatic(tensorType(result)); }) &&

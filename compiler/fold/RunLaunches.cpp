@@ -71,7 +71,13 @@ AlignedBytes allocate(size_t bytes) {
   return AlignedBytes(memory);
 }
 
-int64_t numberOf(const Expr &expr) { return expr.constant().value_or(0); }
+/// Only what is independent of symbols is computed here.
+int64_t numberOf(const Expr &expr) {
+  std::optional<int64_t> number = expr.constant();
+  if (!number)
+    llvm::report_fatal_error("a constant that depends on a symbol");
+  return *number;
+}
 
 /// Bytes from the first element to the end of the last.
 size_t extentOf(rt::TensorType type) {

@@ -89,3 +89,31 @@ def test_errors_of_constants_are_errors_of_the_run(tmp_path):
     compiled = harness.compile_program(tmp_path, model, program)
     with pytest.raises(Exception, match="index out of range"):
         compiled(torch.randn(2, 4))
+
+
+class Shifted(torch.nn.Module):
+    """Parameters at places that a dynamic size tells: constants of no compile."""
+
+    def __init__(self):
+        super().__init__()
+        self.position = torch.nn.Embedding(32, 5)
+        self.scale = torch.nn.Parameter(torch.rand(32, 5))
+
+    def forward(self, x):
+        n = x.shape[0]
+        place = torch.arange(n, n + 2)
+        return x.sum(0) * self.position(place), self.scale[n : n + 1] * 2, self.scale[n] + n
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_what_depends_on_a_dynamic_size_does_not_fold(tmp_path, decomposed):
+    n = torch.export.Dim("n", min=1, max=30)
+    compiled = harness.compile_module(
+        tmp_path,
+        Shifted(),
+        (torch.randn(7, 5),),
+        dynamic_shapes=({0: n},),
+        decomposed=decomposed,
+    )
+    for size in (7, 1, 30):
+        compiled.check(torch.randn(size, 5))

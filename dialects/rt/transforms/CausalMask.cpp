@@ -67,6 +67,8 @@ private:
   /// Where a value that is 0 or 1 is 1.
   Condition indicator(Value value, const Index &index);
   Condition compare(Operation *op, const Index &index);
+  /// Where a choice of 1 and 0 is 1.
+  Condition choice(WhereOp where, const Index &index);
   Condition triangle(Value value, const Index &index);
   std::optional<Index> throughView(Operation *op, const Index &index);
   static Index operandIndex(Value operand, const Index &index);
@@ -212,6 +214,15 @@ Condition MaskReader::triangle(Value value, const Index &index) {
   return row && col ? Condition(*row - *col) : Condition();
 }
 
+Condition MaskReader::choice(WhereOp where, const Index &index) {
+  std::optional<int64_t> a = integerOf(where.getA()), b = integerOf(where.getB());
+  Condition chosen =
+      condition(where.getCondition(), operandIndex(where.getCondition(), index));
+  if (a == 1 && b == 0)
+    return chosen;
+  return a == 0 && b == 1 ? negation(chosen) : Condition();
+}
+
 Condition MaskReader::indicator(Value value, const Index &index) {
   Operation *op = value.getDefiningOp();
   if (!op || tooDeep())
@@ -223,13 +234,8 @@ Condition MaskReader::indicator(Value value, const Index &index) {
   auto operand = [&](unsigned i) { return operandIndex(op->getOperand(i), index); };
   if (isa<ConvertOp>(op))
     return indicator(op->getOperand(0), operand(0));
-  if (auto where = dyn_cast<WhereOp>(op)) {
-    std::optional<int64_t> a = integerOf(where.getA()), b = integerOf(where.getB());
-    Condition chosen = condition(where.getCondition(), operand(0));
-    if (a == 1 && b == 0)
-      return chosen;
-    return a == 0 && b == 1 ? negation(chosen) : Condition();
-  }
+  if (auto where = dyn_cast<WhereOp>(op))
+    return choice(where, index);
   if (isa<SubOp>(op) && integerOf(op->getOperand(0)) == 1)
     return negation(indicator(op->getOperand(1), operand(1)));
   return triangle(value, index);
@@ -263,6 +269,8 @@ Condition MaskReader::condition(Value value, const Index &index) {
     }
   if (isa<GeOp, GtOp, LeOp, LtOp>(op))
     return compare(op, index);
+  if (auto where = dyn_cast<WhereOp>(op))
+    return choice(where, index);
   if (auto convert = dyn_cast<ConvertOp>(op))
     return indicator(convert.getX(), operand(0));
   return triangle(value, index);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <variant>
 
 using namespace mlir;
 using rtorch::layout::Dims;
@@ -117,11 +118,13 @@ struct Hidden {
   double low;
 };
 
+/// A step from the product to the scores: numbers are added, or hide scores.
+using Mask = std::variant<Value, Hidden>;
+
 /// The parts of an attention that was taken apart.
 struct Parts {
   Value query, transposedKey;
-  SmallVector<Value> masks; // added
-  SmallVector<Hidden> hidden;
+  SmallVector<Mask> masks; // the last step first
   double scale = 1;
   /// Rows without any score give 0, not NaN.
   bool safe = false;
@@ -210,7 +213,7 @@ Value withoutMask(Value scores, Parts &parts) {
       double low = uniformNumber(instead).value_or(0);
       if (low > kHidingScore || !isRest(rest))
         continue;
-      parts.hidden.push_back({where.getCondition(), hides, low});
+      parts.masks.push_back(Hidden{where.getCondition(), hides, low});
       return rest;
     }
   auto add = scores.getDefiningOp<AddOp>();
@@ -257,8 +260,17 @@ std::optional<Hidden> asHidden(Value mask) {
   return {};
 }
 
-bool hidesLaterKeys(const Hidden &hidden) {
+/// Whether a step hides later keys, and nothing else.
+bool hidesLaterKeys(const Mask &mask) {
+  if (const Value *sum = std::get_if<Value>(&mask))
+    return isCausalSum(*sum);
+  const auto &hidden = std::get<Hidden>(mask);
   return hidden.hides ? isAnticausal(hidden.condition) : isCausal(hidden.condition);
+}
+
+double lowOf(const Mask &mask) {
+  const auto *hidden = std::get_if<Hidden>(&mask);
+  return hidden ? hidden->low : boundsOf(std::get<Value>(mask)).low;
 }
 
 //===----------------------------------------------------------------------===//
@@ -281,7 +293,8 @@ bool sameLeadingSizes(Value a, Value b) {
          std::equal(x.begin(), x.end() - 2, y.begin());
 }
 
-/// Makes the operands of rt.attention that hide scores.
+/// Makes the operands of rt.attention that hide scores: goes the steps from the product
+/// to the scores once more, with 0 in the product's place.
 class MaskBuilder {
 public:
   MaskBuilder(PatternRewriter &rewriter, Location loc, Type dtype, const Guards &guards)
@@ -289,15 +302,22 @@ public:
 
   /// False if there is no such mask.
   bool build(const Parts &parts) {
-    onlyCausal_ = llvm::all_of(parts.masks, isCausalSum) &&
-                  llvm::all_of(parts.hidden, hidesLaterKeys);
-    for (Value mask : parts.masks)
-      if (!addMask(mask))
+    bool onlyCausal = llvm::all_of(parts.masks, hidesLaterKeys);
+    // A finite number later puts in the place of -inf says more than -inf does.
+    auto last = llvm::find_if(parts.masks, [](const Mask &mask) {
+      const auto *hidden = std::get_if<Hidden>(&mask);
+      return hidden && std::isfinite(hidden->low);
+    });
+    for (auto mask = parts.masks.end(); mask != parts.masks.begin();) {
+      --mask;
+      bool stays = mask < last && !std::isfinite(lowOf(*mask));
+      if (hidesLaterKeys(*mask) && (onlyCausal || stays))
+        causal_ = true;
+      else if (!add(*mask))
         return false;
-    for (const Hidden &hidden : parts.hidden)
-      addHidden(hidden);
+    }
     if (!failed_ && sum_ && visible_)
-      addSum(choice(visible_, -kInfinity));
+      addSum(choice(visible_, number(0), -kInfinity));
     return !failed_;
   }
 
@@ -307,50 +327,49 @@ public:
   bool mayHideRows() const { return mayHideRows_; }
 
 private:
-  /// Whether a causal mask that puts `low` in the place of scores is dropped for the
-  /// op's own. A finite number has a weight where other masks hide all else.
-  bool isDropped(double low) const { return onlyCausal_ || !std::isfinite(low); }
-
-  bool addMask(Value mask) {
-    if (isCausalSum(mask) && isDropped(boundsOf(mask).low)) {
-      causal_ = true;
+  bool add(const Mask &mask) {
+    if (const auto *hidden = std::get_if<Hidden>(&mask)) {
+      hide(*hidden);
       return true;
     }
-    if (std::optional<Hidden> hidden = asHidden(mask)) {
-      addHidden(*hidden);
+    Value sum = std::get<Value>(mask);
+    if (std::optional<Hidden> hidden = asHidden(sum)) {
+      hide(*hidden);
       return true;
     }
-    mayHideRows_ |= !std::isfinite(boundsOf(mask).low);
-    if (tensorType(mask).getElementType() != dtype_)
+    mayHideRows_ |= !std::isfinite(boundsOf(sum).low);
+    if (tensorType(sum).getElementType() != dtype_)
       return false;
-    addSum(mask);
+    addSum(sum);
     return true;
   }
 
-  void addHidden(const Hidden &hidden) {
-    if (hidesLaterKeys(hidden) && isDropped(hidden.low)) {
-      causal_ = true;
-      return;
-    }
+  void hide(const Hidden &hidden) {
     Value visible = hidden.condition;
     if (hidden.hides)
       visible = BitwiseNotOp::create(rewriter_, loc_, rowMajor(visible), visible);
-    // A finite number in the place of all scores of a row gives them equal weights.
-    if (std::isfinite(hidden.low))
-      return addSum(choice(visible, hidden.low));
-    mayHideRows_ = true;
-    visible_ = visible_ ? broadcast<BitwiseAndOp>(visible_, visible) : visible;
+    mayHideRows_ |= !std::isfinite(hidden.low);
+    if (!std::isfinite(hidden.low)) {
+      visible_ = visible_ ? broadcast<BitwiseAndOp>(visible_, visible) : visible;
+      return;
+    }
+    // All scores of a row may be that number, and then have equal weights.
+    Value before = sum_ ? sum_ : number(0);
+    if (visible_)
+      before = choice(visible_, before, -kInfinity);
+    visible_ = {};
+    sum_ = choice(visible, before, hidden.low);
   }
 
-  void addSum(Value mask) { sum_ = sum_ && mask ? broadcast<AddOp>(sum_, mask) : mask; }
+  void addSum(Value mask) { sum_ = sum_ ? broadcast<AddOp>(sum_, mask) : mask; }
 
-  /// 0 where `visible`, else `low`.
-  Value choice(Value visible, double low) {
-    if (!visible)
-      return {};
-    auto type =
-        TensorType::get(rewriter_.getContext(), tensorType(visible).getSizes(), dtype_);
-    return WhereOp::create(rewriter_, loc_, type, visible, number(0), number(low));
+  /// `shown` where `visible`, else `low`.
+  Value choice(Value visible, Value shown, double low) {
+    std::optional<Dims> sizes = broadcastSizes(visible, shown);
+    if (!sizes)
+      return shown;
+    auto type = TensorType::get(rewriter_.getContext(), *sizes, dtype_);
+    return WhereOp::create(rewriter_, loc_, type, visible, shown, number(low));
   }
 
   Value number(double value) {
@@ -363,14 +382,20 @@ private:
     return tensorType(value).withRowMajorLayout();
   }
 
-  template <typename Op> Value broadcast(Value a, Value b) {
+  std::optional<Dims> broadcastSizes(Value a, Value b) {
     Guards trial = guards_;
     std::optional<Dims> sizes = layout::broadcastSizes(
         std::vector<Dims>{tensorType(a).getSizes(), tensorType(b).getSizes()}, trial);
-    if (!sizes || trial.recorded().size() != guards_.recorded().size()) {
-      failed_ = true;
+    if (sizes && trial.recorded().size() == guards_.recorded().size())
+      return sizes;
+    failed_ = true;
+    return {};
+  }
+
+  template <typename Op> Value broadcast(Value a, Value b) {
+    std::optional<Dims> sizes = broadcastSizes(a, b);
+    if (!sizes)
       return a;
-    }
     auto type =
         TensorType::get(rewriter_.getContext(), *sizes, tensorType(a).getElementType());
     return Op::create(rewriter_, loc_, type, a, b);
@@ -381,7 +406,7 @@ private:
   Type dtype_;
   const Guards &guards_;
   Value sum_, visible_;
-  bool onlyCausal_ = false, causal_ = false, mayHideRows_ = false, failed_ = false;
+  bool causal_ = false, mayHideRows_ = false, failed_ = false;
 };
 
 /// `softmax(scale * query * key^T + mask) * value` is `rt.attention`. The result has
