@@ -96,10 +96,36 @@ struct BoolExpr {
   std::optional<bool> evaluate(const std::map<std::string, int64_t> &symbols) const;
 };
 
+/// A float64 over integer expressions: `value` is used by Constant, `integer` by
+/// Integer (converted to float64), `operands` by the rest: two or more by Add, Mul, Min
+/// and Max, two by Div and Pow, one by the functions.
+struct RealExpr {
+  enum class Kind : uint8_t {
+    Constant,
+    Integer,
+    Add,
+    Mul,
+    Min,
+    Max,
+    Div,
+    Pow,
+    Sqrt,
+    Exp,
+    Log,
+    Log2,
+    Sin,
+    Cos,
+    Tanh
+  };
+  Kind kind = Kind::Constant;
+  double value = 0;
+  layout::Expr integer;
+  std::vector<RealExpr> operands;
+};
+
 /// A symbolic scalar of the graph. `expr` is empty where the exporter used a function
-/// that integer expressions over symbols do not have (true division, rounding of
-/// floats): the value is then known only by computing its node, and `text` (sympy's
-/// srepr) and `unsupported` say why.
+/// that expressions over symbols do not have: the value is then known only by computing
+/// its node, and `text` (sympy's srepr) and `unsupported` say why.
 template <typename T, typename Hint> struct Symbolic {
   std::optional<T> expr;
   std::string text; // empty for a constant
@@ -109,14 +135,7 @@ template <typename T, typename Hint> struct Symbolic {
 using SymInt = Symbolic<layout::Expr, int64_t>;
 using SymBool = Symbolic<BoolExpr, bool>;
 
-/// A symbolic float: a number, or an integer expression converted to float; neither
-/// for anything else (see Symbolic).
-struct SymFloat {
-  std::optional<double> constant;
-  std::optional<layout::Expr> converted;
-  std::string text;
-  std::optional<double> hint;
-};
+using SymFloat = Symbolic<RealExpr, double>;
 
 // --- Values
 // -----------------------------------------------------------------------------

@@ -70,14 +70,17 @@ SymFloat MetaReader::symFloat(const Json &value) {
   SymFloat result;
   json_.unionMember(value, [&](std::string_view key, const Json &member) {
     if (key == "as_float") {
-      result.constant = json_.number(member);
+      result.expr = RealExpr{RealExpr::Kind::Constant, json_.number(member), {}, {}};
       return;
     }
     if (key != "as_expr")
       json_.fail("unknown kind of symbolic float");
-    std::string text = json_.textField(member, "expr_str");
-    result = toSymFloat(sympy(text));
-    result.text = std::move(text);
+    result.text = json_.textField(member, "expr_str");
+    archive::Result<RealExpr> expr = toRealExpr(sympy(result.text));
+    if (expr)
+      result.expr = std::move(*expr);
+    else
+      result.unsupported = expr.message();
     json_.optionalField(member, "hint", [&](const Json &hint) {
       json_.unionMember(hint, [&](std::string_view kind, const Json &number) {
         if (kind == "as_float" || kind == "as_int")

@@ -23,13 +23,19 @@ void put(TensorMeta &meta, const Numbers &numbers) {
   meta.offset = meta.offset.substitute(numbers);
 }
 
+void put(RealExpr &expr, const Numbers &numbers) {
+  expr.integer = expr.integer.substitute(numbers);
+  for (RealExpr &operand : expr.operands)
+    put(operand, numbers);
+}
+
 void put(Value &value, const Numbers &numbers) {
   if (auto *meta = std::get_if<TensorMeta>(&value.type))
     put(*meta, numbers);
   else if (auto *number = std::get_if<SymInt>(&value.type); number && number->expr)
     number->expr = number->expr->substitute(numbers);
-  else if (auto *real = std::get_if<SymFloat>(&value.type); real && real->converted)
-    real->converted = real->converted->substitute(numbers);
+  else if (auto *real = std::get_if<SymFloat>(&value.type); real && real->expr)
+    put(*real->expr, numbers);
   else if (auto *truth = std::get_if<SymBool>(&value.type); truth && truth->expr)
     put(*truth->expr, numbers);
 }

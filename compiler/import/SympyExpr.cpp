@@ -248,6 +248,8 @@ bool isOneOf(std::string_view text, std::initializer_list<std::string_view> name
 }
 
 Result<Expr> applyCall(const Sympy &sympy) {
+  if (isOneOf(sympy.text, {"FloorToInt", "CeilToInt", "TruncToInt"}))
+    return toRoundedExpr(sympy);
   bool nary = isOneOf(sympy.text, {"Add", "Mul", "Max", "Min"});
   bool binary =
       isOneOf(sympy.text, {"Pow", "PowByNatural", "FloorDiv", "CleanDiv", "CeilDiv",
@@ -357,25 +359,6 @@ Result<BoolExpr> toBoolExpr(const Sympy &sympy) {
     if (!operand)
       return operand;
     result.operands.push_back(std::move(*operand));
-  }
-  return result;
-}
-
-SymFloat toSymFloat(const Sympy &sympy) {
-  SymFloat result;
-  if (sympy.kind != Sympy::Kind::Call || sympy.arguments.empty())
-    return result;
-  const Sympy &argument = sympy.arguments[0];
-  if (sympy.text == "Float" && argument.kind == Sympy::Kind::String) {
-    char *end = nullptr;
-    double value = std::strtod(argument.text.c_str(), &end);
-    if (!argument.text.empty() && *end == '\0')
-      result.constant = value;
-  } else if (sympy.text == "ToFloat") {
-    if (Result<Expr> expr = toIntExpr(argument))
-      result.converted = *expr;
-  } else if (Result<Expr> expr = toIntExpr(sympy)) {
-    result.converted = *expr;
   }
   return result;
 }

@@ -35,8 +35,13 @@ archive::Result<layout::Expr> toIntExpr(const Sympy &sympy);
 /// A relation of integer expressions, or And, Or, Not, true, false.
 archive::Result<BoolExpr> toBoolExpr(const Sympy &sympy);
 
-/// A float: fills `constant` or `converted`, or leaves both empty.
-SymFloat toSymFloat(const Sympy &sympy);
+/// FloorToInt, CeilToInt and TruncToInt of a float that is an integer expression over a
+/// power of two, exactly. Fails on others.
+archive::Result<layout::Expr> toRoundedExpr(const Sympy &sympy);
+
+/// Sums, products, quotients, powers, the functions of RealExpr, and integer
+/// expressions, which become floats.
+archive::Result<RealExpr> toRealExpr(const Sympy &sympy);
 
 /// Adds the names of all symbols of the expression; those declared `positive=True` to
 /// `positive`, too.

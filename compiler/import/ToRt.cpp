@@ -7,6 +7,7 @@
 #include "mlir/IR/Verifier.h"
 
 #include <cstring>
+#include <map>
 #include <set>
 
 using namespace mlir;
@@ -43,6 +44,9 @@ private:
   LogicalResult inlineBody(const Graph &graph, const Node &node, Values &values);
   LogicalResult translateLoop(const Graph &graph, const Node &node, Values &values);
   FailureOr<Values> callRule(Call &call, Values &values);
+  FailureOr<Values> reshapeInPlace(Call &call, const Results &results, Values &values);
+  void noteSameTensor(const Graph &graph, const Node &node, std::string_view operand);
+  bool isCallers(const Graph &graph, ValueId id) const;
   LogicalResult bindResults(const Graph &graph, const Node &node, const Values &results,
                             Values &values);
   void noteGuards(const Node &node);
@@ -67,6 +71,12 @@ private:
   func::FuncOp function_;
   /// The dialect's values of the program's graph.
   Values values_;
+  /// What an in-place op gives is the tensor that it was given: the first name of each.
+  std::map<std::pair<const Graph *, ValueId>, ValueId> firstNames_;
+  ValueId firstName(const Graph &graph, ValueId id) const {
+    auto found = firstNames_.find({&graph, id});
+    return found == firstNames_.end() ? id : found->second;
+  }
 };
 
 Location namedLocation(MLIRContext &context, StringRef name) {
@@ -278,21 +288,58 @@ FailureOr<Values> ProgramTranslator::callRule(Call &call, Values &values) {
     mlir::Value self = call.tensor("self");
     if (failed(call.write(call.tensor("src"), self)))
       return failure();
+    noteSameTensor(call.graph, node, "self");
     return Values{self};
   }
   Results results = match.rule->translate(call);
   if (failed(results) || !match.inPlace)
     return results;
-  if (match.rule->isView) {
-    // The operand is what it was, seen with other sizes.
-    if (auto *self = std::get_if<TensorRef>(node.find("self")))
-      values[self->id] = results->front();
-    return results;
-  }
-  mlir::Value self = call.tensor(node.find("self") ? "self" : "input");
+  if (match.rule->isView)
+    return reshapeInPlace(call, results, values);
+  const char *operand = node.find("self") ? "self" : "input";
+  mlir::Value self = call.tensor(operand);
   if (!self || failed(call.write(results->front(), self)))
     return failure();
+  noteSameTensor(call.graph, node, operand);
   return Values{self};
+}
+
+/// The first result of `node` is its operand.
+void ProgramTranslator::noteSameTensor(const Graph &graph, const Node &node,
+                                       std::string_view operand) {
+  auto *self = std::get_if<TensorRef>(node.find(operand));
+  auto *result =
+      node.outputs.empty() ? nullptr : std::get_if<TensorRef>(&node.outputs[0]);
+  if (self && result)
+    firstNames_[{&graph, result->id}] = firstName(graph, self->id);
+}
+
+/// Whether the tensor is an argument, a parameter or a buffer.
+bool ProgramTranslator::isCallers(const Graph &graph, ValueId id) const {
+  return &graph == &program_.graph &&
+         llvm::any_of(program_.inputs, [&](const InputSpec &input) {
+           auto *ref = std::get_if<TensorRef>(&input.argument);
+           return ref && ref->id == id;
+         });
+}
+
+/// The operand is what it was, seen with other sizes: under all its names.
+FailureOr<Values> ProgramTranslator::reshapeInPlace(Call &call, const Results &results,
+                                                    Values &values) {
+  auto *self = std::get_if<TensorRef>(call.node.find("self"));
+  if (!self)
+    return results;
+  ValueId first = firstName(call.graph, self->id);
+  if (isCallers(call.graph, first)) {
+    call.error() << "'" << call.graph.value(first).name << "' is the caller's tensor, "
+                 << "whose sizes and strides a module cannot change";
+    return failure();
+  }
+  noteSameTensor(call.graph, call.node, "self");
+  for (ValueId id = 0; id < values.size(); ++id)
+    if (firstName(call.graph, id) == first)
+      values[id] = results->front();
+  return results;
 }
 
 LogicalResult ProgramTranslator::bindResults(const Graph &graph, const Node &node,
@@ -336,7 +383,7 @@ LogicalResult ProgramTranslator::translate(const Graph &graph, const Node &node,
     return failure();
   FailureOr<Values> results = callRule(call, values);
   noteGuards(node);
-  if (failed(results))
+  if (failed(results) || call.refused())
     return failure();
   return bindResults(graph, node, *results, values);
 }

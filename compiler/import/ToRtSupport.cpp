@@ -113,11 +113,10 @@ void SupportCheck::checkArguments(const Graph &graph, const Node &node) {
     for (ValueId id : translate::referencesOf(argument.value)) {
       const Value &value = graph.value(id);
       bool isKnown = value.tensor() || (value.symInt() && value.symInt()->expr) ||
-                     (value.symFloat() &&
-                      (value.symFloat()->constant || value.symFloat()->converted)) ||
+                     (value.symFloat() && value.symFloat()->expr) ||
                      (value.symBool() && value.symBool()->expr);
       if (!isKnown)
-        add("a number that is not an integer expression of sizes", whereIs(node));
+        add("a number that is not an expression of sizes", whereIs(node));
     }
   }
 }

@@ -74,7 +74,8 @@ Value Emitter::select(Value condition, Value x, Value y) {
 }
 
 namespace {
-/// The builder that layout::lower asks for.
+/// The builder that layout::lower asks for. Its dividends may be negative, where the
+/// quotient is rounded down as Python's.
 struct ExprBuilder {
   Emitter &e;
   const std::map<std::string, Value> &symbols;
@@ -83,8 +84,15 @@ struct ExprBuilder {
   Value symbol(const std::string &name) { return symbols.at(name); }
   Value add(Value x, Value y) { return e.add(x, y); }
   Value mul(Value x, Value y) { return e.mul(x, y); }
-  Value floordiv(Value x, Value y) { return e.div(x, y); }
-  Value mod(Value x, Value y) { return e.rem(x, y); }
+  Value floordiv(Value x, Value y) {
+    return e.b.createOrFold<arith::DivSIOp>(e.loc, e.sub(x, mod(x, y)), y);
+  }
+  Value mod(Value x, Value y) {
+    Value rest = e.b.createOrFold<arith::RemSIOp>(e.loc, x, y), zero = e.constant(0);
+    // A rest of the other sign than the divisor's is one divisor off.
+    Value otherSign = e.less(e.mul(rest, y), zero);
+    return e.select(otherSign, e.add(rest, y), rest);
+  }
   Value min(Value x, Value y) { return e.min(x, y); }
   Value max(Value x, Value y) { return e.max(x, y); }
 };

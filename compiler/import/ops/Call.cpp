@@ -13,8 +13,6 @@ int64_t wrapDim(int64_t dim, int64_t rank) {
   return dim < 0 ? dim + std::max<int64_t>(rank, 1) : dim;
 }
 
-static Scalar realScalar(double value) { return Scalar::of(value); }
-
 std::optional<Scalar> scalarOf(const Graph &graph, const Argument &argument) {
   if (auto *value = std::get_if<bool>(&argument))
     return Scalar::of(*value);
@@ -24,13 +22,10 @@ std::optional<Scalar> scalarOf(const Graph &graph, const Argument &argument) {
     return Scalar::of(*value);
   if (auto *ref = std::get_if<SymFloatRef>(&argument)) {
     if (!ref->id)
-      return realScalar(ref->constant);
+      return Scalar::of(ref->constant);
     const SymFloat *value = graph.value(*ref->id).symFloat();
-    if (value && value->constant)
-      return realScalar(*value->constant);
-    if (value && value->converted)
-      return Scalar{Category::Float, 0, 0, value->converted};
-    return std::nullopt;
+    return value && value->expr ? std::optional(Scalar::of(*value->expr))
+                                : std::nullopt;
   }
   if (auto *ref = std::get_if<SymBoolRef>(&argument)) {
     if (!ref->id)
@@ -141,14 +136,32 @@ std::optional<Scalar> Call::scalar(std::string_view name) const {
   return argument ? scalarOf(graph, *argument) : std::nullopt;
 }
 
+void Call::refuse(std::string_view name) const {
+  error() << "expects a number for the argument '" << llvm::StringRef(name)
+          << "' that is known when compiling, but got one that a dynamic size tells";
+  refused_ = true;
+}
+
+int64_t Call::known(const Expr &value, std::string_view name) const {
+  std::optional<int64_t> number = value.constant();
+  if (!number)
+    refuse(name);
+  return number.value_or(1);
+}
+
 std::optional<double> Call::real(std::string_view name) const {
   std::optional<Scalar> number = scalar(name);
-  return number ? number->constant() : std::nullopt;
+  if (!number)
+    return std::nullopt;
+  std::optional<double> constant = number->constant();
+  if (!constant)
+    refuse(name);
+  return constant.value_or(1);
 }
 
 std::optional<int64_t> Call::integer(std::string_view name) const {
   std::optional<Expr> value = expr(name);
-  return value ? value->constant() : std::nullopt;
+  return value ? std::optional(known(*value, name)) : std::nullopt;
 }
 
 bool Call::boolean(std::string_view name, bool otherwise) const {
@@ -177,7 +190,7 @@ Dims Call::exprs(std::string_view name) const {
 std::vector<int64_t> Call::integers(std::string_view name) const {
   std::vector<int64_t> values;
   for (const Expr &value : exprs(name))
-    values.push_back(value.constant().value_or(0));
+    values.push_back(known(value, name));
   return values;
 }
 

@@ -38,13 +38,18 @@ public:
   bool isNone(std::string_view name) const;
   /// The number, or nullopt if the argument is None or absent.
   std::optional<Scalar> scalar(std::string_view name) const;
+  /// The same for an op that can only take a number known now: any other is an error,
+  /// after which the call is `refused` and the result any number.
   std::optional<double> real(std::string_view name) const;
   std::optional<int64_t> integer(std::string_view name) const;
+  /// Whether an error says that an argument must be known now.
+  bool refused() const { return refused_; }
   bool boolean(std::string_view name, bool otherwise = false) const;
   std::string_view string(std::string_view name) const;
   std::optional<Expr> expr(std::string_view name) const;
   /// Integers; empty if None.
   Dims exprs(std::string_view name) const;
+  /// All of them known now, or an error as of `integer`.
   std::vector<int64_t> integers(std::string_view name) const;
   std::optional<ScalarType> dtype(std::string_view name) const;
   std::optional<importer::MemoryFormat> memoryFormat(std::string_view name) const;
@@ -62,7 +67,10 @@ public:
 
 private:
   Value lookup(importer::TensorRef ref);
+  void refuse(std::string_view name) const;
+  int64_t known(const Expr &value, std::string_view name) const;
   Lookup const &lookup_;
+  mutable bool refused_ = false;
   const std::vector<bool> &used_;
 };
 

@@ -100,8 +100,18 @@ Scalar Scalar::of(const layout::Expr &expr) {
   return {Category::Int, 0, 0, expr};
 }
 
+Scalar Scalar::of(const importer::RealExpr &expr) {
+  using Kind = importer::RealExpr::Kind;
+  Scalar result{Category::Float, 0, expr.value, {}};
+  if (expr.kind == Kind::Integer)
+    result.expr = expr.integer;
+  else if (expr.kind != Kind::Constant)
+    result.realExpr = expr;
+  return result;
+}
+
 std::optional<double> Scalar::constant() const {
-  if (expr)
+  if (expr || realExpr)
     return std::nullopt;
   return category == Category::Float ? real : static_cast<double>(integer);
 }

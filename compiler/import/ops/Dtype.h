@@ -35,17 +35,20 @@ inline ScalarType dtypeOf(mlir::Value value) {
 ScalarType promoteTypes(ScalarType a, ScalarType b);
 
 /// A Python number of the graph: its category, and a constant or an expression over
-/// sizes. A float with an expression is the integer converted.
+/// sizes. A float with an integer expression is the integer converted.
 struct Scalar {
   Category category = Category::Int;
   int64_t integer = 0; // Bool, Int
   double real = 0;     // Float
   std::optional<layout::Expr> expr;
+  /// A float that is no integer's.
+  std::optional<importer::RealExpr> realExpr = {};
 
   static Scalar of(bool value) { return {Category::Bool, value, 0, {}}; }
   static Scalar of(int64_t value) { return {Category::Int, value, 0, {}}; }
   static Scalar of(double value) { return {Category::Float, 0, value, {}}; }
   static Scalar of(const layout::Expr &expr);
+  static Scalar of(const importer::RealExpr &expr);
 
   /// The constant as a double; nullopt for an expression.
   std::optional<double> constant() const;

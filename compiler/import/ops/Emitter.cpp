@@ -72,7 +72,59 @@ Attribute Emitter::elementAttr(const Scalar &scalar, ScalarType dtype) const {
                                       /*isSigned=*/true, /*implicitTrunc=*/true));
 }
 
+Value Emitter::real(const importer::RealExpr &expr) {
+  using Kind = importer::RealExpr::Kind;
+  constexpr ScalarType kDouble = ScalarType::Double;
+  if (expr.kind == Kind::Constant)
+    return number(expr.value, kDouble);
+  if (expr.kind == Kind::Integer)
+    return full(Scalar{Category::Float, 0, 0, expr.integer}, kDouble);
+  SmallVector<Value> x;
+  for (const importer::RealExpr &operand : expr.operands)
+    x.push_back(real(operand));
+  auto fold = [&](auto join) {
+    Value result = x[0];
+    for (Value operand : llvm::drop_begin(x))
+      result = join(result, operand);
+    return result;
+  };
+  switch (expr.kind) {
+  case Kind::Add:
+    return fold([&](Value a, Value b) { return binary<rt::AddOp>(a, b); });
+  case Kind::Mul:
+    return fold([&](Value a, Value b) { return binary<rt::MulOp>(a, b); });
+  case Kind::Min:
+    return fold([&](Value a, Value b) { return binary<rt::MinimumOp>(a, b); });
+  case Kind::Max:
+    return fold([&](Value a, Value b) { return binary<rt::MaximumOp>(a, b); });
+  case Kind::Div:
+    return binary<rt::DivOp>(x[0], x[1]);
+  case Kind::Pow:
+    return binary<rt::PowOp>(x[0], x[1]);
+  case Kind::Sqrt:
+    return unary<rt::SqrtOp>(x[0]);
+  case Kind::Exp:
+    return unary<rt::ExpOp>(x[0]);
+  case Kind::Log:
+    return unary<rt::LogOp>(x[0]);
+  case Kind::Log2:
+    return unary<rt::Log2Op>(x[0]);
+  case Kind::Sin:
+    return unary<rt::SinOp>(x[0]);
+  case Kind::Cos:
+    return unary<rt::CosOp>(x[0]);
+  default:
+    return unary<rt::TanhOp>(x[0]);
+  }
+}
+
 Value Emitter::full(const Scalar &scalar, ScalarType dtype, const Dims &sizes) {
+  if (scalar.realExpr) {
+    Value number = convert(real(*scalar.realExpr), dtype);
+    return sizes.empty()
+               ? number
+               : clone(expand(number, sizes), layout::contiguousStrides(sizes));
+  }
   // An expression is not a bool, and does not wrap.
   if (scalar.expr && !isFloat(dtype) && dtype != ScalarType::Long)
     return convert(full(scalar, ScalarType::Long, sizes), dtype);
@@ -402,6 +454,10 @@ std::pair<Value, Value> Emitter::sort(Value x, int64_t dim, bool descending) {
 Value Emitter::pad(Value x, const Dims &low, const Dims &sizes, const Scalar &value) {
   if (!x)
     return x;
+  if (value.realExpr) {
+    error() << "expects a padding value that is a number or a size";
+    return {};
+  }
   SmallVector<Attribute> starts;
   for (const Expr &start : low)
     starts.push_back(rt::ExprAttr::get(context(), start));

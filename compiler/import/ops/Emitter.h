@@ -63,6 +63,8 @@ public:
 
   /// A number as a tensor; of rank 0 without `sizes`. Integers wrap to the dtype.
   Value full(const Scalar &scalar, ScalarType dtype, const Dims &sizes = {});
+  /// A float64 over sizes, of rank 0.
+  Value real(const importer::RealExpr &expr);
   Value number(double value, ScalarType dtype) {
     return full(Scalar::of(value), dtype);
   }

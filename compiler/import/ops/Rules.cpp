@@ -57,6 +57,9 @@ Match findRule(StringRef op) {
   auto [name, overload] = op.rsplit('.');
   if (!name.ends_with("_") || name.ends_with("__"))
     return {};
+  // The one twin whose overload has another name.
+  if (op == "aten.transpose_.default")
+    overload = "int";
   std::string functional = (name.drop_back() + "." + overload).str();
   auto rule = table.find(functional);
   return rule == table.end() ? Match() : Match{&rule->second, true};

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 using namespace rtorch::importer;
+using rtorch::archive::Result;
 using rtorch::layout::Expr;
 
 namespace {
@@ -72,8 +73,8 @@ TEST_CASE("equal polynomials are equal expressions", "[sympy]") {
 TEST_CASE("what is no integer expression is refused by name", "[sympy]") {
   using Catch::Contains;
   CHECK_THAT(refusal("IntTrueDiv(" + kA + ", Integer(2))"), Contains("'IntTrueDiv'"));
-  CHECK_THAT(refusal("Add(Integer(1), TruncToInt(Float('1.5', precision=53)))"),
-             Contains("'TruncToInt'"));
+  CHECK_THAT(refusal("Add(Integer(1), RoundToInt(Float('1.5', precision=53)))"),
+             Contains("'RoundToInt'"));
   CHECK_THAT(refusal("Rational(1, 2)"), Contains("'Rational'"));
   CHECK_THAT(refusal("true"), Contains("'true'"));
   CHECK_THAT(refusal("Pow(" + kA + ", Integer(-1))"), Contains("exponent"));
@@ -125,12 +126,45 @@ TEST_CASE("relations are read and evaluated", "[sympy]") {
   CHECK_FALSE(toBoolExpr(*parseSympy("Equality(Integer(1))")).ok());
 }
 
-TEST_CASE("symbolic floats are numbers or converted ints", "[sympy]") {
-  CHECK(toSymFloat(*parseSympy("Float('1.5', precision=53)")).constant == 1.5);
-  SymFloat converted = toSymFloat(*parseSympy("ToFloat(" + kA + ")"));
-  REQUIRE(converted.converted);
-  CHECK(*converted.converted == Expr::symbol("s0"));
-  SymFloat other = toSymFloat(*parseSympy("FloatTrueDiv(" + kA + ", Integer(2))"));
-  CHECK_FALSE(other.constant);
-  CHECK_FALSE(other.converted);
+TEST_CASE("floats that are exact round to integer expressions", "[sympy]") {
+  auto rounded = [](const std::string &text) { return toIntExpr(*parseSympy(text)); };
+  std::string scaled = "Mul(Float('1.5', precision=53), ToFloat(" + kA + "))";
+  CHECK(rounded("FloorToInt(" + scaled + ")")->str() == "s0 + floordiv(s0, 2)");
+  CHECK(rounded("TruncToInt(" + scaled + ")")->str() == "s0 + floordiv(s0, 2)");
+  std::string half = "FloatTrueDiv(ToFloat(" + kA + "), Float('0.5', precision=53))";
+  CHECK(rounded("CeilToInt(" + half + ")")->str() == "2*s0");
+  for (std::string factor : {"0.1", "1e300", "1e-300"})
+    CHECK_FALSE(
+        rounded("FloorToInt(Mul(Float('" + factor + "', precision=53), " + kA + "))"));
+  CHECK_FALSE(rounded("TruncToInt(Mul(Float('-0.5', precision=53), " + kA + "))"));
+  // Toward zero is down only where no symbol is negative.
+  CHECK_FALSE(
+      rounded("TruncToInt(IntTrueDiv(Symbol('u0', integer=True), Integer(2)))"));
+  CHECK_FALSE(rounded("FloorToInt(IntTrueDiv(" + kA + ", Integer(3)))"));
+}
+
+TEST_CASE("floats are numbers, converted integers, and what is computed of them",
+          "[sympy]") {
+  auto real = [](const std::string &text) { return toRealExpr(*parseSympy(text)); };
+  using Kind = RealExpr::Kind;
+  Result<RealExpr> constant = real("Float('1.5', precision=53)");
+  REQUIRE(constant);
+  CHECK(constant->kind == Kind::Constant);
+  CHECK(constant->value == 1.5);
+  Result<RealExpr> converted = real("ToFloat(" + kA + ")");
+  REQUIRE(converted);
+  CHECK(converted->kind == Kind::Integer);
+  CHECK(converted->integer == Expr::symbol("s0"));
+  Result<RealExpr> root =
+      real("FloatPow(IntTrueDiv(" + kA + ", Integer(2)), Float('0.5', precision=53))");
+  REQUIRE(root);
+  CHECK(root->kind == Kind::Pow);
+  REQUIRE(root->operands.size() == 2);
+  CHECK(root->operands[0].kind == Kind::Div);
+  CHECK(root->operands[1].value == 0.5);
+  CHECK(real("OpaqueUnaryFn_acosh(" + kA + ")").message() ==
+        "'OpaqueUnaryFn_acosh' is not supported in a float over sizes");
+  CHECK(real("FloatTrueDiv(" + kA + ")").message() ==
+        "'FloatTrueDiv' has 1 operands; expected 2");
+  CHECK(real("Float('1.5x', precision=53)").message() == "'1.5x' is not a number");
 }
