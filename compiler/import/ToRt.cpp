@@ -423,6 +423,9 @@ LogicalResult ProgramTranslator::addMutations() {
     if (failed(Emitter(builder_, guards_, loc, "mutation of '" + output.target + "'")
                    .write(value, target)))
       return failure();
+    // In eager the new content is the mutated tensor: a result that is one is the other.
+    if (!isCallers(program_.graph, source->id))
+      values_[source->id] = target;
   }
   return success();
 }

@@ -94,7 +94,9 @@ _ANY_UNARY = [
 ]  # fmt: skip
 _BINARY = [
     *("{0} + {1}", "{0} - {1}", "{0} * {1}", "torch.maximum({0}, {1})", "torch.minimum({0}, {1})"),
-    *("{0} < {1}", "{0} >= {1}", "{0} == {1}", "{0} != {1}", "torch.add({0}, {1}, alpha=2)"),
+    # Not the operators: Python asks a parameter on their right first, which exports do not.
+    *("torch.lt({0}, {1})", "torch.ge({0}, {1})", "torch.eq({0}, {1})", "torch.ne({0}, {1})"),
+    "torch.add({0}, {1}, alpha=2)",
     *("{0} / ({1}.abs() + 1)", "torch.where({0} > {1}, {0}, {1})", "torch.sub({0}, {1}, alpha=3)"),
     *("torch.logical_and({0}, {1})", "torch.logical_or({0}, {1})", "torch.logical_xor({0}, {1})"),
     *("{0} & {1}", "{0} | {1}", "{0} ^ {1}", "torch.atan2({0}, {1})"),

@@ -92,7 +92,7 @@ Value copy(Call &c) {
   if (!x || !source)
     return {};
   return c.withStrides(c.expand(c.convert(source, dtypeOf(x)), sizesOf(x)),
-                       layout::preserveStrides(layoutOf(x), c.guards));
+                       c.stridesOfTwin(x));
 }
 
 Value convertElementType(Call &c) {

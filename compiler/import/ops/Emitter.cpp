@@ -171,6 +171,12 @@ Value Emitter::withStrides(Value x, const Dims &strides) {
   return clone(x, strides);
 }
 
+Dims Emitter::stridesOfTwin(Value x) {
+  Layout source = layoutOf(x);
+  return layout::isExpanded(source, guards) ? layout::preserveStrides(source, guards)
+                                            : source.strides;
+}
+
 Value Emitter::likeUnary(Value result, Value x) {
   if (!result || !x)
     return {};

@@ -81,6 +81,9 @@ public:
   /// A copy with these strides.
   Value clone(Value x, const Dims &strides);
   Value cloneRowMajor(Value x);
+  /// Strides of what a functional twin of a write into `x` gives (copy, slice_scatter):
+  /// those of x, also where they leave gaps; a dense tensor's where x is expanded.
+  Dims stridesOfTwin(Value x);
   /// The value itself if it has these strides and no offset, else a copy.
   Value withStrides(Value x, const Dims &strides);
   /// With the strides of a pointwise op that has `x` as its only tensor operand.

@@ -144,10 +144,7 @@ Value scatterView(Call &c, const layout::Layout &region) {
   auto type = mlir::TypeAttr::get(rt::TensorType::get(
       c.loc.getContext(), region, rt::tensorType(x).getElementType()));
   Value result = c.compute<rt::ScatterViewOp>(sizesOf(x), dtypeOf(x), x, value, type);
-  layout::Layout source = layoutOf(x);
-  return c.withStrides(result, layout::isExpanded(source, c.guards)
-                                   ? layout::preserveStrides(source, c.guards)
-                                   : source.strides);
+  return c.withStrides(result, c.stridesOfTwin(x));
 }
 
 layout::Layout rowMajorOf(Value x) {
