@@ -42,6 +42,15 @@ bool isCheap(Operation *op) {
              rt::IotaOp, rt::IndexOp, rt::PadOp, rt::IsNanOp, rt::IsInfOp>(op);
 }
 
+/// Computed from numbers and positions alone, by a few integer operations.
+bool isPositional(Operation *op) {
+  if (!isa<rt::FloorDivideOp>(op) ||
+      !tensorType(op->getResult(0)).getElementType().isInteger(64))
+    return false;
+  auto divisor = op->getOperand(1).getDefiningOp<rt::FullOp>();
+  return divisor && op->getOperand(0).getDefiningOp<rt::IotaOp>();
+}
+
 /// Reads the producer's elements at the index that it computes, broadcasting aside.
 bool keepsIndices(Operation *op) {
   return isa<rt::PointwiseOpInterface, rt::CloneOp, rt::ExpandOp, rt::UnsqueezeOp,
@@ -313,7 +322,7 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
     return false;
   if (isa<rt::CatOp>(producer) && group.kind != Kind::Map)
     return false;
-  if (isCheap(producer))
+  if (isCheap(producer) || isPositional(producer))
     return true;
   // Anything else is computed once: its uses must not repeat it.
   Dims sizes = tensorType(producer->getResult(0)).getSizes();

@@ -80,6 +80,25 @@ def test_2d_of_other_sizes(tmp_path):
     optable.check_rows(tmp_path, POOLS_2D, (torch.randn(3, 13, 17),))
 
 
+WIDE = {
+    **{name: POOLS_2D[name] for name in ("max_padded", "avg_exclusive", "max_indices", "lp")},
+    "step_3": lambda x: F.max_pool2d(x, 3, 3),
+    "step_4": lambda x: F.avg_pool2d(x, 4, 4, 1),
+    "overlapping": lambda x: F.avg_pool2d(x, 3, 1, 1),
+    "uneven": lambda x: F.adaptive_avg_pool2d(x, (6, 5)),
+    "uneven_max": lambda x: F.adaptive_max_pool2d(x, (7, 3), return_indices=True),
+    "pairs": lambda x: x[..., ::2].unflatten(-1, (-1, 2)).sum(-1),
+    "triples": lambda x: x[..., : x.shape[-1] // 3 * 3].unflatten(-1, (-1, 3)).amax(-1),
+}
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_vectors_inside_and_at_the_border(tmp_path, format):
+    """Rows and channels of several vectors, so that some windows need no care and some do."""
+    x = torch.randn(2, 37, 23, 76).contiguous(memory_format=format)
+    optable.check_rows(tmp_path, WIDE, (x,))
+
+
 def test_2d_decomposed(tmp_path):
     optable.check_rows(tmp_path, POOLS_2D, (torch.randn(2, 3, 12, 18),), decomposed=True)
 

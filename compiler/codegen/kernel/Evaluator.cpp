@@ -171,6 +171,34 @@ static Value fullMask(gemm::Emitter &e, int64_t width) {
   return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(type, true));
 }
 
+/// Every `laneStep`-th element from as many vectors. The last one ends with the last
+/// lane's element: nothing past it is read.
+static Value loadStrided(gemm::Emitter &e, VectorType type, Value buffer,
+                         const Index &offset) {
+  int64_t width = type.getNumElements(), step = offset.laneStep;
+  Type element = type.getElementType();
+  Value start = e.address(element, buffer, offset.base), result;
+  for (int64_t part = 0; part < step; ++part) {
+    int64_t first = part + 1 < step ? part * width : (width - 1) * step - (width - 1);
+    Value elements = e.load(type, e.address(element, start, first), Value());
+    if (!result) { // the lanes that it lacks come with the next parts
+      SmallVector<int64_t> lanes(width);
+      for (int64_t lane = 0; lane < width; ++lane)
+        lanes[lane] = std::min(lane * step, width - 1);
+      result = e.shuffle(elements, elements, lanes);
+      continue;
+    }
+    SmallVector<int64_t> lanes(width);
+    for (int64_t lane = 0; lane < width; ++lane) {
+      int64_t at = lane * step - first;
+      bool mine = lane * step >= part * width && at < width;
+      lanes[lane] = mine ? width + at : lane;
+    }
+    result = e.shuffle(result, elements, lanes);
+  }
+  return result;
+}
+
 Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
   Type element = memoryType(type.getElementType());
   FormulaBuilder f(e_.b, e_.loc);
@@ -184,6 +212,10 @@ Value Evaluator::load(TensorType type, Value buffer, ArrayRef<Index> indices) {
     Value address = e_.address(element, buffer, offset.base);
     return fromMemory(f, e_.load(vectorType, address, mask_), type.getElementType());
   }
+  if (!offset.lanes && !mask_ && offset.laneStep > 1 && offset.laneStep <= kShortStep &&
+      offset.laneStep <= width_)
+    return fromMemory(f, loadStrided(e_, vectorType, buffer, offset),
+                      type.getElementType());
   Value addresses = laneAddresses(e_, element, buffer, materialize(offset));
   Value zero = e_.zero(vectorType);
   Value gathered = LLVM::masked_gather::create(
@@ -460,33 +492,94 @@ std::optional<Index> Evaluator::affineAt(Value value, ArrayRef<Index> indices) {
   return std::nullopt;
 }
 
+namespace {
+/// Bounds of the elements of an integer tensor, as far as they are known.
+struct Bounds {
+  std::optional<Expr> low, high;
+};
+
+std::optional<Expr> exprOf(Attribute attribute) {
+  if (auto expr = dyn_cast<rt::ExprAttr>(attribute))
+    return expr.getValue();
+  if (auto integer = dyn_cast<IntegerAttr>(attribute))
+    return integer.getValue().getSExtValue();
+  return std::nullopt;
+}
+
+/// `combine` of both, of the one that is known if one is enough, or nothing.
+template <typename Combine>
+std::optional<Expr> combined(const std::optional<Expr> &x, const std::optional<Expr> &y,
+                             bool oneIsEnough, Combine combine) {
+  if (x && y)
+    return combine(*x, *y);
+  return oneIsEnough ? (x ? x : y) : std::nullopt;
+}
+
+Bounds boundsOf(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto viewOp = dyn_cast_or_null<rt::ViewOpInterface>(op))
+    return boundsOf(viewOp.getViewSource());
+  if (auto fullOp = dyn_cast_or_null<rt::FullOp>(op)) {
+    std::optional<Expr> number = exprOf(fullOp.getValue());
+    return {number, number};
+  }
+  if (auto iotaOp = dyn_cast_or_null<rt::IotaOp>(op)) {
+    std::optional<Expr> start = exprOf(iotaOp.getStart()),
+                        step = exprOf(iotaOp.getStep());
+    if (!start || !step)
+      return {};
+    Expr last = *start + (tensorType(value).getSize(0) - 1) * *step;
+    return {layout::min(*start, last), layout::max(*start, last)};
+  }
+  if (!isa_and_nonnull<rt::AddOp, rt::MinimumOp, rt::MaximumOp, rt::FloorDivideOp>(op))
+    return {};
+  Bounds x = boundsOf(op->getOperand(0)), y = boundsOf(op->getOperand(1));
+  auto both = [&](bool lowNeedsOne, bool highNeedsOne, auto combine) {
+    return Bounds{combined(x.low, y.low, lowNeedsOne, combine),
+                  combined(x.high, y.high, highNeedsOne, combine)};
+  };
+  if (isa<rt::AddOp>(op))
+    return both(false, false, [](const Expr &a, const Expr &b) { return a + b; });
+  if (isa<rt::MinimumOp>(op))
+    return both(false, true,
+                [](const Expr &a, const Expr &b) { return layout::min(a, b); });
+  if (isa<rt::MaximumOp>(op))
+    return both(true, false,
+                [](const Expr &a, const Expr &b) { return layout::max(a, b); });
+  if (!y.low || y.low != y.high || y.low->constant().value_or(0) <= 0)
+    return {};
+  return both(false, false,
+              [](const Expr &a, const Expr &b) { return layout::floordiv(a, b); });
+}
+} // namespace
+
 /// Whether all elements of an index are known to lie in [0, size).
 static bool isInRange(Value index, const Expr &size) {
-  while (auto viewOp = index.getDefiningOp<rt::ViewOpInterface>())
-    index = viewOp.getViewSource();
-  auto iota = index.getDefiningOp<rt::IotaOp>();
-  auto start = iota ? dyn_cast<rt::ExprAttr>(iota.getStart()) : rt::ExprAttr();
-  auto step = iota ? dyn_cast<rt::ExprAttr>(iota.getStep()) : rt::ExprAttr();
-  if (!start || !step)
+  if (!tensorType(index).getElementType().isInteger(64) || !index.getDefiningOp())
     return false;
-  Expr first = start.getValue();
-  Expr last = first + (tensorType(index).getSize(0) - 1) * step.getValue();
-  layout::Guards guards = rt::guardsAround(iota);
-  auto inside = [&](const Expr &at) {
-    return guards.query(layout::Relation::Le, 0, at) == layout::Answer::Proven &&
-           guards.query(layout::Relation::Lt, at, size) == layout::Answer::Proven;
-  };
-  return inside(first) && inside(last);
+  Bounds bounds = boundsOf(index);
+  if (!bounds.low || !bounds.high)
+    return false;
+  layout::Guards guards = rt::guardsAround(index.getDefiningOp());
+  return guards.query(layout::Relation::Le, 0, *bounds.low) == layout::Answer::Proven &&
+         guards.query(layout::Relation::Lt, *bounds.high, size) ==
+             layout::Answer::Proven;
 }
 
 Index Evaluator::checkedIndex(Value index, const Expr &size, ArrayRef<Index> indices,
                               bool wraps, Location loc) {
   Indices at = broadcastIndices(tensorType(index), indices);
-  if (isInRange(index, size))
+  bool inRange = isInRange(index, size);
+  if (inRange)
     if (std::optional<Index> affine = affineAt(index, at))
       return *affine;
   FormulaBuilder f(e_.b, e_.loc);
   Value loaded = f.convert(this->at(index, at), e_.b.getI64Type());
+  auto indexOf = [](Value value) {
+    return isa<VectorType>(value.getType()) ? Index{{}, 0, value} : Index{value};
+  };
+  if (inRange)
+    return indexOf(loaded);
   Value limit = lower(size), zero = f.like(loaded, 0);
   if (isa<VectorType>(loaded.getType()))
     limit = broadcast(limit);
@@ -498,7 +591,7 @@ Index Evaluator::checkedIndex(Value index, const Expr &size, ArrayRef<Index> ind
   raiseIf(bad, "index out of range", loc);
   // A bad index reads element 0 instead; the launch fails all the same.
   Value safe = f.select(bad, zero, loaded);
-  return isa<VectorType>(safe.getType()) ? Index{{}, 0, safe} : Index{safe};
+  return indexOf(safe);
 }
 
 Value Evaluator::index(rt::IndexOp op, ArrayRef<Index> indices) {
@@ -545,6 +638,8 @@ Value Evaluator::pad(rt::PadOp op, ArrayRef<Index> indices) {
                                            size) == layout::Answer::Proven))
       continue;
     mapped[dim] = addTo(indices[dim], lower(-low));
+    if (insidePads_.contains(op))
+      continue;
     Value index = materialize(mapped[dim]), limit = lower(size);
     if (isa<VectorType>(index.getType()))
       limit = broadcast(limit);

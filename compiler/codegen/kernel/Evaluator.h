@@ -7,6 +7,7 @@
 #include "dialects/rt/Rt.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/SmallVector.h"
 
 #include <functional>
@@ -28,6 +29,9 @@ struct Index {
   bool operator==(const Index &) const = default;
 };
 using Indices = llvm::SmallVector<Index, 4>;
+
+/// Up to this many elements between lanes, everything that lies between them is read.
+constexpr int64_t kShortStep = 4;
 
 /// A place where a kernel can fail, in the order of the numbers that it returns.
 struct ErrorSiteInfo {
@@ -71,6 +75,10 @@ public:
     bindings_ = bindings;
   }
 
+  /// Pads whose elements are all known to be in the source at the indices that follow.
+  using Pads = llvm::SmallPtrSet<mlir::Operation *, 2>;
+  void setInsidePads(const Pads &pads) { insidePads_ = pads; }
+
   /// Stores elements of a buffer whose type is `type`.
   void store(mlir::Value vector, rt::TensorType type, mlir::Value buffer,
              llvm::ArrayRef<Index> indices);
@@ -91,14 +99,16 @@ public:
   /// A vector of `x`'s element type.
   mlir::Value broadcast(mlir::Value x);
 
-private:
-  friend struct IndexMap;
-  mlir::Value compute(mlir::Operation *op, llvm::ArrayRef<Index> indices);
-  mlir::Value pointwise(mlir::Operation *op, llvm::ArrayRef<Index> indices);
-  mlir::Value view(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
   /// Where the elements of a view lie in its source; nullopt where indices do not map
   /// one by one.
   std::optional<Indices> mapView(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
+  /// Indices of an operand of sizes `operand` for `indices` into what it broadcasts to.
+  Indices broadcastIndices(rt::TensorType operand, llvm::ArrayRef<Index> indices);
+
+private:
+  mlir::Value compute(mlir::Operation *op, llvm::ArrayRef<Index> indices);
+  mlir::Value pointwise(mlir::Operation *op, llvm::ArrayRef<Index> indices);
+  mlir::Value view(rt::ViewOpInterface op, llvm::ArrayRef<Index> indices);
   mlir::Value index(rt::IndexOp op, llvm::ArrayRef<Index> indices);
   /// The elements of an integer tensor as an affine function of the lanes, if `value`
   /// is rt.iota seen through views.
@@ -113,8 +123,6 @@ private:
   mlir::Value where(mlir::Value condition, mlir::Type elementType,
                     llvm::function_ref<mlir::Value()> body);
 
-  /// Indices of an operand of sizes `operand` for `indices` into sizes `result`.
-  Indices broadcastIndices(rt::TensorType operand, llvm::ArrayRef<Index> indices);
   Index addTo(const Index &index, mlir::Value offset);
   Index add(const Index &a, const Index &b);
   Index scale(const Index &index, int64_t factor);
@@ -129,6 +137,7 @@ private:
   int64_t width_;
   mlir::Value mask_;
   llvm::DenseMap<mlir::Value, Binding> bindings_;
+  Pads insidePads_;
   struct Known {
     mlir::Value value;
     Indices indices;

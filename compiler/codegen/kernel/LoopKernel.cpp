@@ -26,13 +26,18 @@ constexpr int64_t kBlock = 256;
 /// touches stays in the first-level cache.
 constexpr int64_t kSquareTile = 64;
 
+/// Up to so many steps over a window are written out.
+constexpr int64_t kUnrolledWindow = 64;
+
 /// A reduction of so many terms is worth reading more than a cache line of each.
 constexpr int64_t kLongColumn = 32;
 
 class LoopKernel {
 public:
   LoopKernel(KernelState &state, const LoopNest &nest, const Stages &stages)
-      : state_(state), nest_(nest), stages_(stages) {}
+      : state_(state), nest_(nest), stages_(stages) {
+    findPads();
+  }
 
   KernelInfo info();
   void emitTile(OpBuilder &builder, Value tile, Value scratch);
@@ -45,6 +50,11 @@ private:
                    Value laneEnd);
   /// Everything of the row at each of `positions`, which are neighbours.
   void emitStages(gemm::Emitter &e, ArrayRef<Indices> positions, Value mask);
+  void emitAllStages(gemm::Emitter &e, ArrayRef<Indices> positions, Value mask);
+
+  void findPads();
+  /// Whether all that the reductions see at `positions` lies inside the padded tensors.
+  Value liesInside(gemm::Emitter &e, ArrayRef<Indices> positions);
   /// Reduces every value of one stage over the row at `position`.
   void emitStage(gemm::Emitter &e, size_t stage, const Indices &position, Value mask);
   void bindResults(ArrayRef<Operation *> reductions, ValueRange results);
@@ -78,6 +88,15 @@ private:
                                  const Indices &at, ValueRange partial,
                                  ValueRange neutral, LaneStep step);
   Value combineLanes(gemm::Emitter &e, Operation *reduction, Value lanes);
+  /// Partial results that a walk along the lanes keeps.
+  int64_t sumsSideBySide() const;
+  /// Whether the window at `places` places is short enough to write out all steps.
+  bool isShortWindow(int64_t places) const {
+    if (!nest_.windows || nest_.lanesReduced() || (!pads_.empty() && !inside_))
+      return false;
+    std::optional<int64_t> terms = nest_.product(nest_.reducedOuter).constant();
+    return terms && *terms * places <= kUnrolledWindow;
+  }
 
   void emitTransposedTile(gemm::Emitter &e, Value row, Value laneStart, Value laneEnd);
   void emitSquare(gemm::Emitter &e, Indices position, Value along, Value lane);
@@ -95,6 +114,8 @@ private:
   const Stages &stages_;
   Value scratch_;
   llvm::DenseMap<Value, Evaluator::Binding> bindings_;
+  Evaluator::Pads pads_; ///< that windows look through
+  bool inside_ = false;  ///< the code being emitted runs where windows are inside
 };
 
 //===----------------------------------------------------------------------===//
@@ -116,8 +137,10 @@ int64_t columnVectors(const LoopNest &nest, const Stages &stages) {
   int64_t vectors = std::max<int64_t>(1, 8 / stages.reductions[0].size());
   std::optional<int64_t> lanes = nest.laneSize().constant(),
                          terms = nest.product(nest.reduced).constant();
-  if (terms && *terms < kLongColumn)
+  if (terms && *terms < kLongColumn && !nest.windows)
     return 1;
+  if (nest.windows)
+    vectors = std::min<int64_t>(vectors, 4);
   while (lanes && vectors > 1 && vectors * nest.width > *lanes)
     vectors /= 2;
   return vectors;
@@ -325,6 +348,20 @@ void LoopKernel::emitColumns(gemm::Emitter &e, const Indices &position, Value la
 }
 
 void LoopKernel::emitStages(gemm::Emitter &e, ArrayRef<Indices> positions, Value mask) {
+  if (pads_.empty())
+    return emitAllStages(e, positions, mask);
+  e.branch(
+      liesInside(e, positions),
+      [&] {
+        inside_ = true;
+        emitAllStages(e, positions, mask);
+        inside_ = false;
+      },
+      [&] { emitAllStages(e, positions, mask); });
+}
+
+void LoopKernel::emitAllStages(gemm::Emitter &e, ArrayRef<Indices> positions,
+                               Value mask) {
   bindings_.clear();
   if (positions.size() == 1) {
     for (size_t stage = 0; stage < stages_.reductions.size(); ++stage)
@@ -388,6 +425,113 @@ Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer,
 }
 
 //===----------------------------------------------------------------------===//
+// Windows
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Follows the first and the last place that a reduction reads to the pads below.
+class PadWalk {
+public:
+  PadWalk(Evaluator &values) : values_(values), e_(values.emitter()) {}
+
+  void follow(Value value, const Indices &first, const Indices &last) {
+    Operation *op = value.getDefiningOp();
+    if (auto pad = dyn_cast_or_null<rt::PadOp>(op))
+      return meet(pad, first, last);
+    if (auto view = dyn_cast_or_null<rt::ViewOpInterface>(op)) {
+      std::optional<Indices> from = values_.mapView(view, first),
+                             to = values_.mapView(view, last);
+      if (from && to)
+        follow(view.getViewSource(), *from, *to);
+    } else if (isa_and_nonnull<rt::PointwiseOpInterface, rt::CloneOp>(op)) {
+      for (Value operand : op->getOperands()) {
+        TensorType type = tensorType(operand);
+        follow(operand, values_.broadcastIndices(type, first),
+               values_.broadcastIndices(type, last));
+      }
+    }
+  }
+
+  Evaluator::Pads pads;
+  Value inside; ///< null: nothing to ask
+
+private:
+  void meet(rt::PadOp pad, const Indices &first, const Indices &last) {
+    pads.insert(pad);
+    TensorType source = tensorType(pad.getSource());
+    for (int64_t dim = 0; dim < source.getRank(); ++dim) {
+      Expr low = cast<rt::ExprAttr>(pad.getLow()[dim]).getValue();
+      if (low.isConstant(0) &&
+          source.getSize(dim) == tensorType(pad.getResult()).getSize(dim))
+        continue;
+      Value start = values_.lower(low), end = values_.lower(low + source.getSize(dim));
+      add(arith::CmpIOp::create(e_.b, e_.loc, arith::CmpIPredicate::sge,
+                                first[dim].base, start));
+      add(e_.less(last[dim].base, end));
+    }
+  }
+
+  void add(Value condition) {
+    inside = inside ? Value(arith::AndIOp::create(e_.b, e_.loc, inside, condition))
+                    : condition;
+  }
+
+  Evaluator &values_;
+  gemm::Emitter &e_;
+};
+
+/// Whether `value` is computed from one of `pads` in a way that PadWalk does not see.
+bool hidesPads(Value value, const Evaluator::Pads &pads, bool hidden) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return false;
+  if (hidden && pads.contains(op))
+    return true;
+  if (isa<rt::ReductionOpInterface>(op)) // of an earlier stage: known by then
+    return false;
+  hidden |= !isa<rt::ViewOpInterface, rt::PointwiseOpInterface, rt::CloneOp>(op);
+  return llvm::any_of(op->getOperands(),
+                      [&](Value operand) { return hidesPads(operand, pads, hidden); });
+}
+
+} // namespace
+
+void LoopKernel::findPads() {
+  if (!nest_.windows || !stages_.stored.empty())
+    return;
+  for (rt::PadOp pad : state_.kernel.getBlock().getOps<rt::PadOp>())
+    pads_.insert(pad);
+  for (ArrayRef<Operation *> stage : stages_.reductions)
+    for (Operation *reduction : stage)
+      if (hidesPads(reduction->getOperand(0), pads_, false))
+        pads_.clear();
+}
+
+Value LoopKernel::liesInside(gemm::Emitter &e, ArrayRef<Indices> positions) {
+  Indices first = positions.front(), last = positions.back();
+  auto size = [&](int64_t dim) { return e.lower(nest_.sizes[dim], state_.symbols); };
+  for (int64_t dim : nest_.reduced)
+    first[dim] = Index{e.constant(0)},
+    last[dim] = Index{e.sub(size(dim), e.constant(1))};
+  if (!nest_.lanesReduced() && nest_.laneDim >= 0) {
+    Value end = e.sub(size(nest_.laneDim), e.constant(1));
+    first[nest_.laneDim].laneStep = 0;
+    last[nest_.laneDim] =
+        Index{e.min(e.add(last[nest_.laneDim].base, nest_.width - 1), end)};
+  }
+  Evaluator values(state_, e.b, e.loc, 1, {});
+  PadWalk walk(values);
+  for (ArrayRef<Operation *> stage : stages_.reductions)
+    for (Operation *reduction : stage)
+      walk.follow(reduction->getOperand(0), first, last);
+  pads_ = walk.pads;
+  if (walk.inside)
+    return walk.inside;
+  return arith::ConstantOp::create(e.b, e.loc, e.b.getBoolAttr(true));
+}
+
+//===----------------------------------------------------------------------===//
 // Reductions
 //===----------------------------------------------------------------------===//
 
@@ -434,6 +578,8 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
     SmallVector<Value> next;
     for (const Indices &place : at) {
       Evaluator values = evaluator(e, laneMask ? laneMask : mask);
+      if (inside_)
+        values.setInsidePads(pads_);
       FormulaBuilder f(e.b, e.loc);
       for (Operation *op : reductions) {
         Value x = values.vectorAt(op->getOperand(0), place);
@@ -457,6 +603,16 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
   if (nest_.reducedOuter.empty())
     return lanes(positions, neutral);
   Value count = e.lower(nest_.product(nest_.reducedOuter), state_.symbols);
+  if (isShortWindow(positions.size())) {
+    SmallVector<Value> result = neutral;
+    for (int64_t i = 0; i < *gemm::constantOf(count); ++i) {
+      SmallVector<Indices> at;
+      for (const Indices &position : positions)
+        at.push_back(delinearize(e, position, nest_.reducedOuter, e.constant(i)));
+      result = lanes(at, result);
+    }
+    return result;
+  }
   std::optional<int64_t> laneSize = nest_.laneSize().constant();
   bool apart =
       nest_.lanesReduced() && (!laneSize || *laneSize > kBlock / 8 * nest_.width);
@@ -471,6 +627,15 @@ SmallVector<Value> LoopKernel::accumulate(gemm::Emitter &e,
                  });
 }
 
+int64_t LoopKernel::sumsSideBySide() const {
+  constexpr int64_t most = 4;
+  std::optional<int64_t> size = nest_.laneSize().constant();
+  bool simple = stages_.stored.empty() &&
+                llvm::none_of(state_.kernel.getBlock(),
+                              [](Operation &op) { return isExpensive(&op); });
+  return simple && nest_.width > 1 && (!size || *size >= most * nest_.width) ? most : 1;
+}
+
 /// The lane dim's part of a walk: whole vectors, then a masked one for the rest.
 SmallVector<Value> LoopKernel::reduceLanes(gemm::Emitter &e,
                                            ArrayRef<Operation *> reductions,
@@ -483,10 +648,36 @@ SmallVector<Value> LoopKernel::reduceLanes(gemm::Emitter &e,
     moved[nest_.laneDim] = laneIndex(lane);
     return moved;
   };
-  SmallVector<Value> result = sumLoop(
-      e, reductions, whole, nest_.width, partial, neutral,
-      [&](Value lane, ValueRange inner) { return step(atLane(lane), {}, inner); });
   std::optional<int64_t> constant = nest_.laneSize().constant();
+  auto next = [&](Value lane, ValueRange inner) {
+    return step(atLane(lane), {}, inner);
+  };
+  SmallVector<Value> result;
+  int64_t sums = sumsSideBySide();
+  if (sums > 1) {
+    // Several sums at once hide the latency of an addition.
+    size_t count = reductions.size();
+    SmallVector<Value> first(partial), others;
+    for (int64_t i = 0; i < sums; ++i)
+      others.append(neutral.begin(), neutral.end());
+    first.append(others.begin() + count, others.end());
+    Value most = e.roundDown(size, sums * nest_.width);
+    first = sumLoop(e, reductions, most, sums * nest_.width, first, others,
+                    [&](Value lane, ValueRange inner) {
+                      SmallVector<Value> all;
+                      for (int64_t i = 0; i < sums; ++i)
+                        all.append(next(e.add(lane, i * nest_.width),
+                                        inner.slice(i * count, count)));
+                      return all;
+                    });
+    result = SmallVector<Value>(ArrayRef(first).take_front(count));
+    for (int64_t i = 1; i < sums; ++i)
+      result =
+          combineAll(e, reductions, result, ArrayRef(first).slice(i * count, count));
+    result = e.loop(most, whole, nest_.width, result, next);
+  } else {
+    result = sumLoop(e, reductions, whole, nest_.width, partial, neutral, next);
+  }
   if (nest_.width == 1 || (constant && *constant % nest_.width == 0))
     return result;
   auto tail = scf::IfOp::create(e.b, e.loc, ValueRange(result).getTypes(),

@@ -26,6 +26,22 @@ static int64_t unitStrideDim(TensorType type) {
   return -1;
 }
 
+/// A dim that is not reduced and along which neighbours in the tensor lie a few
+/// elements apart, with what is reduced between them: short windows side by side. -1 if
+/// none.
+static int64_t sideBySideDim(TensorType type, int64_t unitDim, const LoopNest &nest) {
+  if (!llvm::is_contained(nest.reduced, unitDim) ||
+      type.getSize(unitDim).constant().value_or(INT64_MAX) > kShortStep)
+    return -1;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    if (!llvm::is_contained(nest.reduced, dim) && !type.getSize(dim).isConstant(1)) {
+      int64_t stride = type.getStrides()[dim].constant().value_or(0);
+      if (stride > 0 && stride <= kShortStep)
+        return dim;
+    }
+  return -1;
+}
+
 /// Where dim `dim` of the reduced tensor `type` lies in the domain.
 static int64_t domainDim(TensorType type, int64_t dim, const LoopNest &nest) {
   if (type.getRank() == static_cast<int64_t>(nest.sizes.size()))
@@ -33,6 +49,79 @@ static int64_t domainDim(TensorType type, int64_t dim, const LoopNest &nest) {
   for (int64_t reduced : nest.reduced)
     dim += reduced <= dim;
   return dim;
+}
+
+/// Finds the dims of the domain along which a reduction's operand reads memory without
+/// any index of data, and the least distance between neighbours.
+class DirectDims {
+public:
+  /// `dims`: for each dim of `value` the dim of the domain, or -1.
+  void follow(Value value, SmallVector<int64_t> dims) {
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      return meetBuffer(tensorType(value), dims);
+    if (auto index = dyn_cast<rt::IndexOp>(op))
+      return follow(index.getSource(), behindIndex(index, dims));
+    if (auto permute = dyn_cast<rt::PermuteOp>(op)) {
+      SmallVector<int64_t> moved(dims.size());
+      for (auto [i, dim] : llvm::enumerate(permute.getPermutation()))
+        moved[dim] = dims[i];
+      return follow(permute.getSource(), moved);
+    }
+    if (auto unsqueeze = dyn_cast<rt::UnsqueezeOp>(op)) {
+      dims.erase(dims.begin() + unsqueeze.getDim());
+      return follow(unsqueeze.getSource(), dims);
+    }
+    if (isa<rt::PointwiseOpInterface, rt::ExpandOp, rt::PadOp, rt::CloneOp>(op))
+      for (Value operand : op->getOperands()) {
+        int64_t rank = tensorType(operand).getRank();
+        follow(operand, SmallVector<int64_t>(dims.end() - rank, dims.end()));
+      }
+  }
+
+  std::optional<int64_t> nearest() const {
+    return best_ >= 0 ? std::optional(best_) : std::nullopt;
+  }
+
+private:
+  void meetBuffer(TensorType type, ArrayRef<int64_t> dims) {
+    for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+      std::optional<int64_t> stride = type.getStrides()[dim].constant();
+      if (dims[dim] < 0 || type.getSize(dim).isConstant(1) || stride == 0)
+        continue;
+      int64_t distance = stride.value_or(INT64_MAX);
+      if (best_ < 0 || distance < distance_)
+        best_ = dims[dim], distance_ = distance;
+    }
+  }
+
+  static SmallVector<int64_t> behindIndex(rt::IndexOp index, ArrayRef<int64_t> dims) {
+    int64_t rank = tensorType(index.getSource()).getRank(),
+            position = index.getPosition();
+    int64_t count = index.getDims().size();
+    int64_t common = dims.size() - (rank - count);
+    SmallVector<int64_t> rest(dims.take_front(position)), result(rank, -1);
+    rest.append(dims.begin() + position + common, dims.end());
+    for (int64_t dim = 0, kept = 0; dim < rank; ++dim)
+      if (!llvm::is_contained(index.getDims(), dim))
+        result[dim] = rest[kept++];
+    return result;
+  }
+
+  int64_t best_ = -1, distance_ = 0;
+};
+
+/// The dim along which gathered elements are contiguous, or least far apart.
+static std::optional<int64_t> directDim(rt::KernelOp kernel, const LoopNest &nest) {
+  if (kernel.getBlock().getOps<rt::IndexOp>().empty())
+    return std::nullopt;
+  DirectDims direct;
+  auto identity = llvm::to_vector(llvm::seq<int64_t>(0, nest.sizes.size()));
+  for (Operation &op : kernel.getBlock())
+    if (isa<rt::ReductionOpInterface>(op) &&
+        tensorType(op.getOperand(0)).getSizes() == nest.sizes)
+      direct.follow(op.getOperand(0), identity);
+  return direct.nearest();
 }
 
 /// The tensor whose layout decides how the kernel walks: what it reads where it
@@ -44,14 +133,19 @@ static int64_t chooseLaneDim(rt::KernelOp kernel, const LoopNest &nest) {
   llvm::append_range(candidates, kernel.getYield().getOperands());
   for (Value value : candidates)
     if (tensorType(value).getSizes() == nest.sizes)
-      if (int64_t dim = unitStrideDim(tensorType(value)); dim >= 0)
-        return dim;
+      if (int64_t dim = unitStrideDim(tensorType(value)); dim >= 0) {
+        int64_t other = sideBySideDim(tensorType(value), dim, nest);
+        return other >= 0 ? other : dim;
+      }
   // Windows are short: lanes run over neighbouring ones.
   if (!nest.reduced.empty() && !kernel.getBlock().getOps<rt::UnfoldOp>().empty()) {
     auto stored = tensorType(kernel.getYield().getOperand(0));
     if (int64_t dim = unitStrideDim(stored); dim >= 0)
       return domainDim(stored, dim, nest);
   }
+  if (!nest.reduced.empty())
+    if (std::optional<int64_t> dim = directDim(kernel, nest))
+      return *dim;
   for (int64_t dim = nest.sizes.size() - 1; dim >= 0; --dim)
     if (!nest.sizes[dim].isConstant(1))
       return dim;
@@ -109,7 +203,19 @@ LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {
                           reduction.getReducedDims().end());
       break;
     }
+  nest.windows =
+      !nest.reduced.empty() && llvm::any_of(kernel.getBlock(), [](Operation &op) {
+        return isa<rt::UnfoldOp, rt::IndexOp>(op);
+      });
   nest.laneDim = chooseLaneDim(kernel, nest);
+  // Neighbouring windows side by side are walked like windows that overlap.
+  nest.windows |= !nest.reduced.empty() && !nest.lanesReduced() &&
+                  llvm::any_of(kernel.getBlock().getArguments(), [&](Value value) {
+                    TensorType type = tensorType(value);
+                    int64_t unit =
+                        type.getSizes() == nest.sizes ? unitStrideDim(type) : -1;
+                    return unit >= 0 && sideBySideDim(type, unit, nest) == nest.laneDim;
+                  });
   nest.width = nest.laneDim < 0 ? 1 : chooseWidth(nest.laneSize(), target);
   nest.gathers = nest.reduced.empty() && gathersLanes(kernel, nest);
   for (int64_t dim = 0; dim < static_cast<int64_t>(nest.sizes.size()); ++dim) {

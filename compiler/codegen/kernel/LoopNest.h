@@ -21,6 +21,8 @@ struct LoopNest {
   /// Arguments that are contiguous along the last of `outer` instead of the lanes: they
   /// are read in squares that are transposed in registers.
   llvm::SmallVector<unsigned> transposed;
+  /// What is reduced are windows, or elements at indices: terms are found, not walked.
+  bool windows = false;
   /// Reduced dims but for the lane dim.
   llvm::SmallVector<int64_t> reducedOuter;
 

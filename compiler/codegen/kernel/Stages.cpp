@@ -6,9 +6,7 @@ using namespace mlir;
 using rtorch::rt::tensorType;
 
 namespace rtorch::codegen {
-namespace {
 
-/// Cheaper to keep in memory than to compute again.
 bool isExpensive(Operation *op) {
   return isa<rt::ExpOp, rt::Exp2Op, rt::Expm1Op, rt::LogOp, rt::Log2Op, rt::Log10Op,
              rt::Log1pOp, rt::SinOp, rt::CosOp, rt::TanOp, rt::AsinOp, rt::AcosOp,
@@ -16,6 +14,8 @@ bool isExpensive(Operation *op) {
              rt::AcoshOp, rt::AtanhOp, rt::ErfOp, rt::ErfcOp, rt::SigmoidOp, rt::SiluOp,
              rt::GeluOp, rt::GeluTanhOp, rt::PowOp, rt::DivOp, rt::SqrtOp>(op);
 }
+
+namespace {
 
 /// The stage that computes `op` if it is a reduction: one after the last stage that its
 /// operand needs.

@@ -6,6 +6,9 @@
 
 namespace rtorch::codegen {
 
+/// Cheaper to keep in memory than to compute again.
+bool isExpensive(mlir::Operation *op);
+
 struct Stages {
   /// Reductions of each stage; those of a stage depend on earlier stages only.
   std::vector<llvm::SmallVector<mlir::Operation *>> reductions;

@@ -173,19 +173,21 @@ std::pair<Value, Value> positionsOf(Call &c, const Pool &pool) {
   return {position, inside};
 }
 
-/// The first place of the largest element, or the last one that is NaN.
+/// The first place of the largest element, or the last one that is NaN; among those
+/// that are `inside` (null: all).
 Value indexOfLargest(Call &c, Value elements, Value position, Value inside,
                      const std::vector<int64_t> &dims) {
   Value best = c.reduce<rt::AmaxOp>(elements, dims, true);
   Value past = c.full(Scalar::of(INT64_MAX), ScalarType::Long);
   Value before = c.full(Scalar::of(int64_t(-1)), ScalarType::Long);
-  Value isBest =
-      c.binary<rt::BitwiseAndOp>(c.compare<rt::EqOp>(elements, best), inside);
+  auto counting = [&](Value condition) {
+    return inside ? c.binary<rt::BitwiseAndOp>(condition, inside) : condition;
+  };
+  Value isBest = counting(c.compare<rt::EqOp>(elements, best));
   Value first = c.reduce<rt::AminOp>(c.where(isBest, position, past), dims, false);
   if (!first || !isFloat(dtypeOf(elements)))
     return first;
-  Value isNan = c.binary<rt::BitwiseAndOp>(
-      c.pointwise<rt::IsNanOp>(ScalarType::Bool, elements), inside);
+  Value isNan = counting(c.pointwise<rt::IsNanOp>(ScalarType::Bool, elements));
   Value last = c.reduce<rt::AmaxOp>(c.where(isNan, position, before), dims, false);
   Value none = c.compare<rt::LtOp>(last, c.number(0, ScalarType::Long));
   return c.where(none, first, last);
@@ -313,7 +315,21 @@ std::optional<Adaptive> adaptiveOf(Call &c, int64_t spatial) {
 struct Spans {
   Value start, count; // [out]
   Expr most;
+  bool equal = false; // all windows have `most` elements
 };
+
+/// The largest number of elements of a window, if all sizes are known.
+std::optional<int64_t> largestWindow(const Expr &in, const Expr &out, bool &equal) {
+  if (!in.isConstant() || !out.isConstant())
+    return std::nullopt;
+  int64_t n = *in.constant(), m = *out.constant(), most = 0, least = n;
+  for (int64_t i = 0; i < m; ++i) {
+    int64_t count = ((i + 1) * n + m - 1) / m - i * n / m;
+    most = std::max(most, count), least = std::min(least, count);
+  }
+  equal = most == least;
+  return most;
+}
 
 Spans spansOf(Call &c, const Expr &in, const Expr &out) {
   auto whole = [&](const Expr &value) {
@@ -323,14 +339,17 @@ Spans spansOf(Call &c, const Expr &in, const Expr &out) {
       c.binary<rt::FloorDivideOp>(c.iota(out, ScalarType::Long, 0, in), whole(out));
   Value end = c.binary<rt::FloorDivideOp>(
       c.iota(out, ScalarType::Long, in + out - 1, in), whole(out));
+  bool equal = false;
+  if (std::optional<int64_t> most = largestWindow(in, out, equal))
+    return {start, c.binary<rt::SubOp>(end, start), *most, equal};
   // A window touches at most one element more than in / out, rounded up.
   Expr most = c.guards.simplify(layout::min(
       in, layout::ceildiv(in, out) + (layout::mod(in, out).isConstant(0) ? 0 : 1)));
-  return {start, c.binary<rt::SubOp>(end, start), most};
+  return {start, c.binary<rt::SubOp>(end, start), most, false};
 }
 
 /// The windows' elements with the dims of windows last, and a mask [out..., size...] of
-/// those that count; the counts are [out...].
+/// those that count; the counts are [out...]. Without a mask and counts all do.
 struct Gathered {
   Value elements, mask, counts, positions;
   std::vector<int64_t> dims;
@@ -353,29 +372,33 @@ Gathered splitWindows(Call &c, const Adaptive &pool) {
 Gathered gatherWindows(Call &c, const Adaptive &pool) {
   Gathered result{pool.x, {}, {}, {}, {}};
   int64_t spatial = pool.out.size(), rank = 2 * spatial;
+  bool uneven = false;
+  llvm::SmallVector<Value> indices;
+  llvm::SmallVector<int64_t> indexed;
   for (int64_t i = 0; i < spatial; ++i) {
     int64_t dim = pool.firstDim + i;
     Expr in = sizeOf(pool.x, dim);
     Spans spans = spansOf(c, in, pool.out[i]);
     Value offset = c.iota(spans.most);
     Value at = c.binary<rt::AddOp>(c.unsqueeze(spans.start, 1), offset); // [out, most]
-    Value fits = c.compare<rt::LtOp>(offset, c.unsqueeze(spans.count, 1));
-    Value safe =
-        c.binary<rt::MinimumOp>(at, c.full(Scalar::of(in - 1), ScalarType::Long));
-    result.elements = c.indexSelect(result.elements, safe, dim);
-    // [..., out, most, ...]: the window's dim goes last.
-    std::vector<int64_t> order = allDims(rankOf(result.elements));
-    order.erase(order.begin() + dim + 1);
-    order.push_back(dim + 1);
-    result.elements = c.permute(result.elements, order);
     auto spread = [&](Value x) { // [out, most] to [out..., size...]
       for (int64_t other = 0; other < rank; ++other)
         if (other != i && other != spatial + i)
           x = c.unsqueeze(x, other);
       return x;
     };
-    Value mask = spread(fits);
-    result.mask = result.mask ? c.binary<rt::BitwiseAndOp>(result.mask, mask) : mask;
+    Value least = c.number(0, ScalarType::Long);
+    Value safe = c.binary<rt::MaximumOp>(
+        c.binary<rt::MinimumOp>(at, c.full(Scalar::of(in - 1), ScalarType::Long)),
+        least);
+    indices.push_back(spread(safe));
+    indexed.push_back(dim);
+    if (!spans.equal) {
+      Value fits = c.compare<rt::LtOp>(offset, c.unsqueeze(spans.count, 1));
+      Value mask = spread(fits);
+      result.mask = result.mask ? c.binary<rt::BitwiseAndOp>(result.mask, mask) : mask;
+      uneven = true;
+    }
     Value position = spread(at);
     Value width = c.full(Scalar::of(in), ScalarType::Long);
     result.positions = result.positions
@@ -386,7 +409,18 @@ Gathered gatherWindows(Call &c, const Adaptive &pool) {
     result.counts = result.counts ? c.binary<rt::MulOp>(result.counts, count) : count;
     result.dims.push_back(rankOf(pool.x) + i);
   }
+  if (!uneven)
+    result.counts = {};
+  result.elements = c.index(pool.x, indices, indexed, pool.firstDim, false);
   return result;
+}
+
+/// Whether the windows are equal and do not overlap.
+bool isRegular(const Adaptive &pool) {
+  return pool.divides &&
+         llvm::all_of(llvm::seq<int64_t>(0, pool.out.size()), [&](int64_t i) {
+           return sizeOf(pool.x, pool.firstDim + i).isConstant();
+         });
 }
 
 Value adaptiveAvgPool(Call &c, int64_t spatial, Format format) {
@@ -402,11 +436,8 @@ Value adaptiveAvgPool(Call &c, int64_t spatial, Format format) {
       dims.push_back(pool->firstDim + i);
     result = meanOver(c, widened(c, pool->x), dims, true);
   } else {
-    bool regular =
-        pool->divides && llvm::all_of(llvm::seq<int64_t>(0, spatial), [&](int64_t i) {
-          return sizeOf(pool->x, pool->firstDim + i).isConstant();
-        });
-    Gathered windows = regular ? splitWindows(c, *pool) : gatherWindows(c, *pool);
+    Gathered windows =
+        isRegular(*pool) ? splitWindows(c, *pool) : gatherWindows(c, *pool);
     Value elements = widened(c, windows.elements);
     if (!elements)
       return {};
@@ -425,17 +456,20 @@ Results adaptiveMaxPool(Call &c, int64_t spatial, Format format) {
   std::optional<Adaptive> pool = adaptiveOf(c, spatial);
   if (!pool)
     return mlir::failure();
-  Gathered windows = gatherWindows(c, *pool);
-  if (!windows.elements)
+  bool needsPositions = c.isUsed(1);
+  Gathered windows = isRegular(*pool) && !needsPositions ? splitWindows(c, *pool)
+                                                         : gatherWindows(c, *pool);
+  Value elements = windows.elements;
+  if (!elements)
     return mlir::failure();
   ScalarType dtype = dtypeOf(pool->x);
-  Value elements =
-      c.where(windows.mask, windows.elements, c.full(lowestOf(dtype), dtype));
+  if (windows.mask)
+    elements = c.where(windows.mask, elements, c.full(lowestOf(dtype), dtype));
   Value values = c.reduce<rt::AmaxOp>(elements, windows.dims, false), indices;
   values = formatted(c, values, pool->x, format);
   if (!values)
     return mlir::failure();
-  if (c.isUsed(1))
+  if (needsPositions)
     indices = formatted(
         c, indexOfLargest(c, elements, windows.positions, windows.mask, windows.dims),
         pool->x, format);
