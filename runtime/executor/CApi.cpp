@@ -47,19 +47,19 @@ uint32_t rtorch_abi_version(void) { return RTORCH_ABI_VERSION; }
 const char *rtorch_version(void) { return RTORCH_VERSION; }
 
 const char *rtorch_error_code(const rtorch_error *error) {
-  return core::codeName(error->error.code);
+  return error ? core::codeName(error->error.code) : "";
 }
 
 const char *rtorch_error_message(const rtorch_error *error) {
-  return error->error.message.c_str();
+  return error ? error->error.message.c_str() : "";
 }
 
 const char *rtorch_error_node(const rtorch_error *error) {
-  return error->error.node.c_str();
+  return error ? error->error.node.c_str() : "";
 }
 
 const char *rtorch_error_source(const rtorch_error *error) {
-  return error->error.source.c_str();
+  return error ? error->error.source.c_str() : "";
 }
 
 void rtorch_error_destroy(rtorch_error *error) {

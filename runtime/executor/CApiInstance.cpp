@@ -143,7 +143,11 @@ Status readValues(rtorch_instance &instance, const rtorch_value *arguments,
 
 rtorch_error *rtorch_instance_create(rtorch_module *module, rtorch_instance **out) {
   return guarded([&]() -> Status {
+    if (!out)
+      return usage("expected a place for the instance, but got NULL");
     *out = nullptr;
+    if (Status status = checkHandle(module, "module"); !status.ok())
+      return status;
     auto instance = Instance::create(module->module);
     if (!instance.ok())
       return std::move(instance).takeStatus();
@@ -163,7 +167,9 @@ rtorch_error *rtorch_instance_run(rtorch_instance *instance,
   return guarded([&]() -> Status {
     rtorch_run_options plain = RTORCH_RUN_OPTIONS_INIT;
     rtorch_run_options &wanted = options ? *options : plain;
-    Status status = checkStruct(&wanted, "run options");
+    Status status = checkHandle(instance, "instance");
+    if (status.ok())
+      status = checkStruct(&wanted, "run options");
     if (status.ok())
       status = checkValues(arguments, argumentCount, "arguments");
     if (status.ok())
@@ -190,6 +196,8 @@ rtorch_error *rtorch_instance_run(rtorch_instance *instance,
 rtorch_error *rtorch_instance_state(rtorch_instance *instance, uint32_t index,
                                     rtorch_value *out) {
   return guarded([&]() -> Status {
+    if (Status status = checkHandle(instance, "instance"); !status.ok())
+      return status;
     if (Status status = checkStruct(out, "value"); !status.ok())
       return status;
     auto state = instance->instance->state(index);

@@ -2,6 +2,7 @@
 #include "runtime/executor/CApiSupport.h"
 
 #include "runtime/core/ExprTable.h"
+#include "runtime/executor/Contract.h"
 #include "runtime/format/Text.h"
 
 using namespace rtorch;
@@ -18,16 +19,34 @@ const Description &descriptionOf(const rtorch_module &module) {
   return module.description;
 }
 
-/// Checks what all functions that describe the index-th of something have in common.
-template <typename Info>
-Status checkQuery(const rtorch_module *module, uint32_t index, size_t count,
-                  const char *what, const Info *info) {
-  if (Status status = checkStruct(info, "info"); !status.ok())
-    return status;
-  if (index >= count)
-    return usage(text("expected a ", what, " below ", count, ", but got ", index));
-  (void)descriptionOf(*module);
-  return {};
+/// Describes the index-th item of a list of the manifest: what the functions that ask
+/// for one have in common. `fill` makes the info of the item.
+template <typename Item, typename Info, typename Fill>
+rtorch_error *query(const rtorch_module *module, uint32_t index,
+                    std::vector<Item> format::Manifest::*list, const char *what,
+                    Info *out, Fill &&fill) noexcept {
+  return guarded([&]() -> Status {
+    if (Status status = checkHandle(module, "module"); !status.ok())
+      return status;
+    if (Status status = checkStruct(out, "info"); !status.ok())
+      return status;
+    const std::vector<Item> &items = module->module->manifest().*list;
+    if (index >= items.size())
+      return usage(
+          text("expected a ", what, " below ", items.size(), ", but got ", index));
+    give(fill(items[index], descriptionOf(*module)), out);
+    return {};
+  });
+}
+
+/// Checks the symbol values of a question about sizes: as many as the module has, each
+/// within its range.
+Status checkSymbolValues(const format::Manifest &manifest, const int64_t *values,
+                         uint32_t count) {
+  if (count != manifest.symbols.size() || (count > 0 && !values))
+    return usage(text("expected ", manifest.symbols.size(), " symbol values, but got ",
+                      values || count == 0 ? text(count) : "NULL"));
+  return checkSymbolRanges(manifest, {values, count});
 }
 
 rtorch_value constantOf(const format::ConstantValue &constant) {
@@ -76,10 +95,11 @@ void describeConstant(const format::ConstantValue &constant, rtorch_value_info &
 rtorch_error *rtorch_module_load(const char *path, const rtorch_load_options *options,
                                  rtorch_module **out) {
   return guarded([&]() -> Status {
-    if (!out || !path)
-      return usage("rtorch_module_load: expected a path and a place for the module, "
-                   "but got NULL");
+    if (!out)
+      return usage("expected a place for the module, but got NULL");
     *out = nullptr;
+    if (!path)
+      return usage("expected the path of a module, but got NULL");
     LoadOptions wanted;
     if (options) {
       if (Status status = checkStruct(options, "load options"); !status.ok())
@@ -102,6 +122,8 @@ void rtorch_module_destroy(rtorch_module *module) { delete module; }
 rtorch_error *rtorch_module_describe(const rtorch_module *module,
                                      rtorch_module_info *out) {
   return guarded([&]() -> Status {
+    if (Status status = checkHandle(module, "module"); !status.ok())
+      return status;
     if (Status status = checkStruct(out, "info"); !status.ok())
       return status;
     const format::Manifest &m = module->module->manifest();
@@ -131,105 +153,86 @@ rtorch_error *rtorch_module_describe(const rtorch_module *module,
 
 rtorch_error *rtorch_module_symbol(const rtorch_module *module, uint32_t index,
                                    rtorch_symbol_info *out) {
-  return guarded([&]() -> Status {
-    const auto &symbols = module->module->manifest().symbols;
-    if (Status status = checkQuery(module, index, symbols.size(), "symbol", out);
-        !status.ok())
-      return status;
-    const format::Symbol &symbol = symbols[index];
-    give(rtorch_symbol_info{0, symbol.argument, symbol.dim, symbol.name.c_str(),
-                            symbol.min, symbol.max},
-         out);
-    return {};
-  });
+  return query(module, index, &format::Manifest::symbols, "symbol", out,
+               [](const format::Symbol &symbol, const Description &) {
+                 return rtorch_symbol_info{0,          symbol.argument,
+                                           symbol.dim, symbol.name.c_str(),
+                                           symbol.min, symbol.max};
+               });
 }
 
 rtorch_error *rtorch_module_argument(const rtorch_module *module, uint32_t index,
                                      rtorch_value_info *out) {
-  return guarded([&]() -> Status {
-    const auto &arguments = module->module->manifest().arguments;
-    if (Status status = checkQuery(module, index, arguments.size(), "argument", out);
-        !status.ok())
-      return status;
-    const format::Argument &argument = arguments[index];
-    const DescribedTensor &described = module->description.arguments[index];
-    rtorch_value_info info = emptyInfo(argument.name);
-    info.needed_by = argument.needed_by.c_str();
-    info.source = argument.source.c_str();
-    info.value = described.value.c_str();
-    if (argument.kind == format::Argument::Kind::Constant)
-      describeConstant(argument.constant, info);
-    else if (argument.kind == format::Argument::Kind::Int)
-      info.kind = RTORCH_VALUE_INT;
-    else
-      describeTensor(argument.tensor, described, info);
-    info.alignment = argument.alignment;
-    info.is_mutated = argument.mutated;
-    give(info, out);
-    return {};
-  });
+  return query(module, index, &format::Manifest::arguments, "argument", out,
+               [&](const format::Argument &argument, const Description &description) {
+                 const DescribedTensor &described = description.arguments[index];
+                 rtorch_value_info info = emptyInfo(argument.name);
+                 info.needed_by = argument.needed_by.c_str();
+                 info.source = argument.source.c_str();
+                 info.value = described.value.c_str();
+                 if (argument.kind == format::Argument::Kind::Constant)
+                   describeConstant(argument.constant, info);
+                 else if (argument.kind == format::Argument::Kind::Int)
+                   info.kind = RTORCH_VALUE_INT;
+                 else
+                   describeTensor(argument.tensor, described, info);
+                 info.alignment = argument.alignment;
+                 info.is_mutated = argument.mutated;
+                 return info;
+               });
 }
 
 rtorch_error *rtorch_module_result(const rtorch_module *module, uint32_t index,
                                    rtorch_value_info *out) {
-  return guarded([&]() -> Status {
-    const auto &results = module->module->manifest().results;
-    if (Status status = checkQuery(module, index, results.size(), "result", out);
-        !status.ok())
-      return status;
-    const format::Result &result = results[index];
-    const DescribedTensor &described = module->description.results[index];
-    rtorch_value_info info = emptyInfo(result.name);
-    info.value = described.value.c_str();
-    info.view_of = described.view_of.c_str();
-    info.is_view = result.kind == format::Result::Kind::View;
-    if (result.kind == format::Result::Kind::Constant)
-      describeConstant(result.constant, info);
-    else if (result.kind == format::Result::Kind::Int)
-      info.kind = RTORCH_VALUE_INT;
-    else
-      describeTensor(result.tensor, described, info);
-    give(info, out);
-    return {};
-  });
+  return query(module, index, &format::Manifest::results, "result", out,
+               [&](const format::Result &result, const Description &description) {
+                 const DescribedTensor &described = description.results[index];
+                 rtorch_value_info info = emptyInfo(result.name);
+                 info.value = described.value.c_str();
+                 info.view_of = described.view_of.c_str();
+                 info.is_view = result.kind == format::Result::Kind::View;
+                 if (result.kind == format::Result::Kind::Constant)
+                   describeConstant(result.constant, info);
+                 else if (result.kind == format::Result::Kind::Int)
+                   info.kind = RTORCH_VALUE_INT;
+                 else
+                   describeTensor(result.tensor, described, info);
+                 return info;
+               });
 }
 
 rtorch_error *rtorch_module_state(const rtorch_module *module, uint32_t index,
                                   rtorch_value_info *out) {
-  return guarded([&]() -> Status {
-    const auto &states = module->module->manifest().states;
-    if (Status status = checkQuery(module, index, states.size(), "state", out);
-        !status.ok())
-      return status;
-    rtorch_value_info info = emptyInfo(states[index].name);
-    describeTensor(states[index].tensor, module->description.states[index], info);
-    info.is_mutated = 1;
-    give(info, out);
-    return {};
-  });
+  return query(module, index, &format::Manifest::states, "state", out,
+               [&](const format::State &state, const Description &description) {
+                 rtorch_value_info info = emptyInfo(state.name);
+                 describeTensor(state.tensor, description.states[index], info);
+                 info.is_mutated = 1;
+                 return info;
+               });
 }
 
 rtorch_error *rtorch_module_check(const rtorch_module *module, uint32_t index,
                                   rtorch_check_info *out) {
-  return guarded([&]() -> Status {
-    const auto &checks = module->module->manifest().checks;
-    if (Status status = checkQuery(module, index, checks.size(), "check", out);
-        !status.ok())
-      return status;
-    give(rtorch_check_info{0, module->description.checks[index].c_str(),
-                           checks[index].message.c_str(), checks[index].source.c_str()},
-         out);
-    return {};
-  });
+  return query(module, index, &format::Manifest::checks, "check", out,
+               [&](const format::Check &check, const Description &description) {
+                 return rtorch_check_info{0, description.checks[index].c_str(),
+                                          check.message.c_str(), check.source.c_str()};
+               });
 }
 
 rtorch_error *rtorch_module_memory(const rtorch_module *module, const int64_t *values,
                                    uint32_t count, uint32_t threads,
                                    rtorch_memory_info *out) {
   return guarded([&]() -> Status {
-    if (Status status = checkStruct(out, "info"); !status.ok())
+    Status status = checkHandle(module, "module");
+    if (status.ok())
+      status = checkStruct(out, "info");
+    if (status.ok())
+      status = checkSymbolValues(module->module->manifest(), values, count);
+    if (!status.ok())
       return status;
-    auto needs = memoryOf(*module->module, {values, values ? count : 0}, threads);
+    auto needs = memoryOf(*module->module, {values, count}, threads);
     if (!needs.ok())
       return std::move(needs).takeStatus();
     give(rtorch_memory_info{0, needs->arena, needs->results, needs->states,
@@ -244,12 +247,23 @@ rtorch_error *rtorch_module_result_layout(const rtorch_module *module,
                                           uint32_t index, int64_t *sizes,
                                           int64_t *strides) {
   return guarded([&]() -> Status {
+    if (Status status = checkHandle(module, "module"); !status.ok())
+      return status;
     const format::Manifest &manifest = module->module->manifest();
-    if (index >= manifest.results.size() || count != manifest.symbols.size())
-      return usage(text("expected a result below ", manifest.results.size(), " and ",
-                        manifest.symbols.size(), " symbol values, but got result ",
-                        index, " and ", count, " values"));
-    auto plan = ShapePlan::build(*module->module, {values, values ? count : 0});
+    if (index >= manifest.results.size())
+      return usage(text("expected a result below ", manifest.results.size(),
+                        ", but got ", index));
+    using Kind = format::Result::Kind;
+    const format::Result &result = manifest.results[index];
+    if (result.kind != Kind::Tensor && result.kind != Kind::View)
+      return usage(
+          text("expected a result that is a tensor, but result ", index, " is none"));
+    if (!result.tensor.sizes.empty() && (!sizes || !strides))
+      return usage(text("expected room for ", result.tensor.sizes.size(),
+                        " sizes and strides, but got NULL"));
+    if (Status status = checkSymbolValues(manifest, values, count); !status.ok())
+      return status;
+    auto plan = ShapePlan::build(*module->module, {values, count});
     if (!plan.ok())
       return std::move(plan).takeStatus();
     const ResultShape &shape = (*plan)->result(index);

@@ -55,6 +55,16 @@ template <typename Body> rtorch_error *guarded(Body &&body) noexcept {
   }
 }
 
+/// Whether there is an object to work on.
+inline core::Status checkHandle(const void *handle, const char *name) {
+  if (!handle)
+    return usage(std::string("expected a handle of a ") + name + ", but got NULL");
+  return {};
+}
+
+/// No struct of any version is longer. Other sizes come from memory that was never set.
+inline constexpr uint32_t kMaxStructBytes = 4096;
+
 /// Whether the caller's struct has at least the fields of the first version.
 template <typename Struct>
 core::Status checkStruct(const Struct *value, const char *name) {
@@ -63,6 +73,11 @@ core::Status checkStruct(const Struct *value, const char *name) {
   if (value->struct_size < sizeof(Struct))
     return usage(std::string(name) + ": expected struct_size of at least " +
                  std::to_string(sizeof(Struct)) + ", but got " +
+                 std::to_string(value->struct_size));
+  if (value->struct_size > kMaxStructBytes || value->struct_size % alignof(Struct) != 0)
+    return usage(std::string(name) + ": expected struct_size to be a multiple of " +
+                 std::to_string(alignof(Struct)) + " up to " +
+                 std::to_string(kMaxStructBytes) + ", but got " +
                  std::to_string(value->struct_size));
   return {};
 }

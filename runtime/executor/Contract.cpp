@@ -253,6 +253,16 @@ Status readSymbols(const Manifest &manifest, std::span<const Value> arguments,
   return {};
 }
 
+Status checkSymbolRanges(const Manifest &manifest, std::span<const int64_t> symbols) {
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    const format::Symbol &symbol = manifest.symbols[i];
+    if (symbols[i] < symbol.min || symbols[i] > symbol.max)
+      return mismatch(ErrorCode::LayoutRange, text("symbol ", symbol.name),
+                      printRange(symbol), text(symbols[i]));
+  }
+  return {};
+}
+
 Status checkSizes(const Manifest &manifest, const ShapePlan &plan,
                   std::span<const Value> arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {

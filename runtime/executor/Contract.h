@@ -17,6 +17,10 @@ core::Status readSymbols(const format::Manifest &manifest,
                          std::span<const core::Value> arguments,
                          std::span<int64_t> symbols);
 
+/// Checks symbol values that a caller states. Codes: LayoutRange.
+core::Status checkSymbolRanges(const format::Manifest &manifest,
+                               std::span<const int64_t> symbols);
+
 /// Checks sizes of tensors and values of integers. Codes: LayoutSize, ArgumentValue.
 core::Status checkSizes(const format::Manifest &manifest, const ShapePlan &plan,
                         std::span<const core::Value> arguments);

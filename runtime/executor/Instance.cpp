@@ -48,7 +48,7 @@ std::optional<int64_t> workspaceBytes(const ShapePlan &plan, unsigned threads) {
 
 core::Error tooLarge(const Manifest &manifest, std::span<const int64_t> symbols) {
   return core::makeError(ErrorCode::MemoryExhausted,
-                         text("there is no memory for the arena: its size does not fit "
+                         text("there is no memory for the run: its size does not fit "
                               "into 64 bits for ",
                               core::printSymbols(manifest, symbols)));
 }
@@ -412,13 +412,20 @@ Result<MemoryNeeds> memoryOf(const Module &module, std::span<const int64_t> symb
     return tooLarge(manifest, symbols);
   MemoryNeeds needs;
   needs.arena = *bytes;
+  bool overflows = false;
+  auto add = [&](int64_t &sum, int64_t more) {
+    overflows |= __builtin_add_overflow(sum, more, &sum);
+  };
   for (size_t i = 0; i < manifest.results.size(); ++i)
     if (isTensor(manifest.results[i]))
-      needs.results += (*plan)->result(i).bytes;
+      add(needs.results, (*plan)->result(i).bytes);
   for (const format::State &state : manifest.states)
-    needs.states += int64_t(manifest.constants[state.initial].bytes);
+    add(needs.states, int64_t(manifest.constants[state.initial].bytes));
   needs.constants = int64_t(module.file().trailer().constants_bytes);
-  needs.peak = needs.arena + needs.results + needs.states;
+  for (int64_t part : {needs.arena, needs.results, needs.states})
+    add(needs.peak, part);
+  if (overflows)
+    return tooLarge(manifest, symbols);
   return needs;
 }
 

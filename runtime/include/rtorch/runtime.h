@@ -39,7 +39,8 @@ RTORCH_EXPORT const char *rtorch_version(void);
 
 typedef struct rtorch_error rtorch_error;
 
-/* Stable code, "RT_LAYOUT_STRIDE"; all are listed in docs/reference/errors.md. */
+/* All four give "" for NULL.
+ * Stable code, "RT_LAYOUT_STRIDE"; all are listed in docs/reference/errors.md. */
 RTORCH_EXPORT const char *rtorch_error_code(const rtorch_error *error);
 /* The thing, what was expected, what came. */
 RTORCH_EXPORT const char *rtorch_error_message(const rtorch_error *error);
