@@ -268,3 +268,38 @@ def test_sizes_that_are_multiples(tmp_path):
         compiled(*operands([1, 4, 9, 12], [4, 4, 3, 3]))
     with pytest.raises(Exception, match=r"dimension 3: expected a value 4\*.*but got 400"):
         compiled(*operands([1, 4, 8, 400], [4, 4, 3, 3]))
+
+
+def spread(window: int, stride, padding, dilation, more) -> optable.Row:
+    return lambda x, w: F.conv_transpose2d(
+        x, w[..., :window, :window], None, stride, padding, more, 1, dilation
+    )
+
+
+# Window, stride, padding, dilation, output padding.
+SPREAD = [
+    (3, 2, 1, 1, 1),
+    (3, 2, 0, 1, 0),
+    (2, 3, 1, 1, 2),
+    (1, 2, 0, 1, 1),
+    (4, 2, 1, 3, 0),
+    (3, 4, 2, 2, 1),
+    (5, (3, 1), (0, 2), (1, 2), 0),
+    (4, 2, 1, 1, 0),
+]
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_transposed_touches_real_terms_only(tmp_path, format):
+    """An infinite element reaches the results under its window and no others."""
+    x = torch.randn(2, 3, 6, 7).contiguous(memory_format=format)
+    x[0, 1, 2, 3] = torch.inf
+    x[1, 0, 0, 6] = torch.nan
+    rows = {
+        **{"_".join(map(str, case)): spread(*case) for case in SPREAD},
+        "grouped": lambda x, w: F.conv_transpose2d(
+            x, w[:, :2, :3], w[0, 0, 0, :1].repeat(6), 2, 1, 1, 3
+        ),
+        "bias": lambda x, w: F.conv_transpose2d(x, w[:, :, :2, :3], w[0, :, 0, 0], 3, 0, 1),
+    }
+    optable.check_rows(tmp_path, rows, (x, torch.randn(3, 4, 5, 5)))
