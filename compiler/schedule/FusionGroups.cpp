@@ -149,6 +149,55 @@ bool isSeenThroughWindows(const Uses &uses) {
          });
 }
 
+/// The largest window that a convolution reduces itself: its pixels share a register
+/// tile.
+constexpr int64_t kMaxPooled = 4;
+
+/// What `reduction` reduces, if that is windows side by side that it sees through
+/// `rt.unfold`; else null.
+Value behindWindows(Operation *reduction) {
+  Value value = reduction->getOperand(0);
+  int64_t rank = tensorType(value).getRank(), windows = 0, count = 1;
+  llvm::SmallDenseSet<int64_t> dims;
+  while (auto unfold = value.getDefiningOp<rt::UnfoldOp>()) {
+    int64_t size = *tensorType(value).getSizes().back().constant();
+    int64_t extent = (size - 1) * static_cast<int64_t>(unfold.getDilation()) + 1;
+    int64_t dim = unfold.getDim();
+    if (dim < 2 || size < 1 || !dims.insert(dim).second ||
+        static_cast<int64_t>(unfold.getStep()) < extent)
+      return {};
+    count *= size, ++windows;
+    value = unfold.getSource();
+  }
+  auto last = llvm::to_vector(llvm::seq<int64_t>(rank - windows, rank));
+  bool all = windows > 0 && reducedDims(reduction) == last &&
+             tensorType(reduction->getResult(0)).getRank() == rank - windows;
+  return all && count <= kMaxPooled ? value : Value();
+}
+
+/// The convolution that `op` computes, or is the end of a chain of pointwise ops on
+/// nothing else's result.
+Operation *convolutionBehind(Operation *op) {
+  while (!isa<rt::PackedConvolutionOp>(op)) {
+    if (!isa<rt::PointwiseOpInterface>(op))
+      return nullptr;
+    Operation *next = nullptr;
+    for (Value operand : op->getOperands()) {
+      Operation *producer = operand.getDefiningOp();
+      if (!isa_and_nonnull<rt::PointwiseOpInterface, rt::PackedConvolutionOp>(producer))
+        continue;
+      if (next || !operand.hasOneUse() ||
+          tensorType(operand).getSizes() != tensorType(op->getResult(0)).getSizes())
+        return nullptr;
+      next = producer;
+    }
+    if (!next)
+      return nullptr;
+    op = next;
+  }
+  return op;
+}
+
 class Grouping {
 public:
   explicit Grouping(Block &block);
@@ -162,6 +211,9 @@ private:
   bool canMergeMap(Operation *producer, const Uses &uses,
                    const FusionGroup &group) const;
   bool canMergeRow(Operation *producer, const FusionGroup &group) const;
+  /// The convolution that `producer` ends, if the group may reduce windows of it.
+  Operation *pooledConvolution(Operation *producer, const Uses &uses,
+                               const FusionGroup &group) const;
   bool canMergeContraction(Operation *producer, const Uses &uses,
                            const FusionGroup &group) const;
   /// Whether everything between `producer` and the group's result keeps indices.
@@ -247,8 +299,11 @@ void Grouping::tryMerge(Operation *producer) {
       size_t target = groupOf_.lookup(uses.ops.front());
       bool one = llvm::all_of(
           uses.ops, [&](Operation *op) { return groupOf_.lookup(op) == target; });
-      if (one && canMerge(producer, uses, groups_[target])) {
-        FusionGroup &group = groups_[target];
+      FusionGroup &group = groups_[target];
+      Operation *pooled = one ? pooledConvolution(producer, uses, group) : nullptr;
+      if (pooled || (one && canMerge(producer, uses, group))) {
+        if (pooled)
+          group.pooled = pooled;
         group.movesIndices |= llvm::any_of(uses.views, movesIndices);
         if (isRowOp(producer)) {
           group.kind = Kind::Row;
@@ -307,6 +362,21 @@ bool Grouping::canMerge(Operation *producer, const Uses &uses,
   return canMergeMap(producer, uses, group);
 }
 
+Operation *Grouping::pooledConvolution(Operation *producer, const Uses &uses,
+                                       const FusionGroup &group) const {
+  if (group.kind != Kind::Row)
+    return nullptr;
+  Operation *convolution = convolutionBehind(producer);
+  if (group.pooled || !convolution)
+    return convolution == group.pooled ? convolution : nullptr;
+  bool oneReduction = llvm::count_if(group.ops, isRowOp) == 1 && uses.ops.size() == 1 &&
+                      isa<rt::ReductionOpInterface>(uses.ops.front()) &&
+                      !group.movesIndices;
+  if (!oneReduction || behindWindows(uses.ops.front()) != producer->getResult(0))
+    return nullptr;
+  return convolution;
+}
+
 bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
                            const FusionGroup &group) const {
   for (Operation *user : uses.ops)
@@ -336,7 +406,7 @@ bool Grouping::canMergeMap(Operation *producer, const Uses &uses,
 }
 
 bool Grouping::canMergeRow(Operation *producer, const FusionGroup &group) const {
-  if (group.movesIndices || !reachesRootInPlace(producer, group))
+  if (group.movesIndices || group.pooled || !reachesRootInPlace(producer, group))
     return false;
   Dims domain = tensorType(producer->getOperand(0)).getSizes();
   SmallVector<int64_t> reduced = reducedDims(producer);

@@ -22,6 +22,9 @@ struct FusionGroup {
   llvm::SmallVector<mlir::Operation *> ops; // in the order of the block
   layout::Dims domain;
   llvm::SmallVector<int64_t> reduced;
+  /// The convolution whose results are reduced in windows that do not overlap: it
+  /// computes the pixels of a window one after the other.
+  mlir::Operation *pooled = nullptr;
   /// Views that move indices (permute, select) are among the fused ones.
   bool movesIndices = false;
 

@@ -303,3 +303,52 @@ def test_transposed_touches_real_terms_only(tmp_path, format):
         "bias": lambda x, w: F.conv_transpose2d(x, w[:, :, :2, :3], w[0, :, 0, 0], 3, 0, 1),
     }
     optable.check_rows(tmp_path, rows, (x, torch.randn(3, 4, 5, 5)))
+
+
+class Pooled(torch.nn.Module):
+    """Convolutions whose results are reduced in windows side by side, and some whose are not."""
+
+    def __init__(self, dtype: torch.dtype):
+        super().__init__()
+        self.few = torch.nn.Conv2d(3, 20, 3, padding=1, dtype=dtype)
+        self.many = torch.nn.Conv2d(20, 64, 3, padding=1, bias=False, dtype=dtype)
+        self.grouped = torch.nn.Conv2d(20, 40, (3, 2), groups=2, stride=2, dtype=dtype)
+        self.line = torch.nn.Conv1d(20, 33, 3, padding=2, dtype=dtype)
+
+    def forward(self, x):
+        y = F.max_pool2d(F.relu(self.few(x)), 2)
+        line = self.line(y.flatten(2))
+        return {
+            "y": y,
+            "gelu": F.max_pool2d(F.gelu(self.many(y)) * 2 + 1, 2).flatten(1),
+            "avg": F.avg_pool2d(self.many(y), (1, 2)) - 3,
+            "gaps": F.max_pool2d(torch.sigmoid(self.grouped(y)), (2, 1), (3, 2)),
+            "dilated": F.max_pool2d(self.few(x), (1, 2), (1, 3), dilation=2),
+            "triples": F.max_pool1d(line.tanh(), 3),
+            "large": F.max_pool2d(self.few(x), 3),
+            "overlapping": F.max_pool2d(self.few(x), 3, 2),
+            "used_twice": F.max_pool2d(line[:, :, None], (1, 2)) + line.mean(),
+            "padded": F.max_pool2d(self.few(x), 2, padding=1),
+        }
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_pooled(tmp_path, dtype, format):
+    torch.manual_seed(0)
+    model = Pooled(dtype).to(memory_format=format)
+    x = torch.randn(2, 3, 21, 30, dtype=dtype).contiguous(memory_format=format)
+    compiled = harness.compile_module(tmp_path, model, (x,))
+    compiled.check(x)
+    compiled.check(x.index_fill(3, torch.tensor([4, 13]), torch.nan), threads=2)
+
+
+def test_pooled_of_any_batch(tmp_path):
+    torch.manual_seed(0)
+    x = torch.randn(3, 3, 18, 26)
+    batch = torch.export.Dim("batch", max=99)
+    compiled = harness.compile_module(
+        tmp_path, Pooled(torch.float32), (x,), dynamic_shapes=({0: batch},)
+    )
+    for count in (1, 2, 3, 17):
+        compiled.check(torch.randn(count, 3, 18, 26))

@@ -32,10 +32,36 @@ struct ConvShape {
   PixelBlocking pixels;
   bool keepsWeights = false; ///< those of a tile stay in the first-level cache
 
+  /// What the kernel reduces the results by, in windows; null if they are stored.
+  Operation *reduction = nullptr;
+  SmallVector<int64_t> windowDims; ///< the spatial dims of the reduced ones, in order
+
   Expr tilesPerGroup() const { return pixels.tiles * columnTiles; }
 
   static ConvShape of(rt::PackedConvolutionOp op, const Target &target);
+
+private:
+  void findPool(rt::PackedConvolutionOp op);
 };
+
+void ConvShape::findPool(rt::PackedConvolutionOp op) {
+  for (Operation &other : *op->getBlock())
+    if (isa<rt::ReductionOpInterface>(other))
+      reduction = &other;
+  if (!reduction)
+    return;
+  windows.pool.resize(windows.spatialDims());
+  windows.pooled = tensorType(reduction->getResult(0)).getSizes();
+  Value value = reduction->getOperand(0);
+  while (auto unfold = value.getDefiningOp<rt::UnfoldOp>()) {
+    int64_t dim = unfold.getDim() - 2;
+    windows.pool[dim] = {*tensorType(value).getSizes().back().constant(),
+                         static_cast<int64_t>(unfold.getStep()),
+                         static_cast<int64_t>(unfold.getDilation())};
+    windowDims.insert(windowDims.begin(), dim);
+    value = unfold.getSource();
+  }
+}
 
 ConvShape ConvShape::of(rt::PackedConvolutionOp op, const Target &target) {
   TensorType x = tensorType(op.getX()), packed = tensorType(op.getPacked());
@@ -48,6 +74,7 @@ ConvShape ConvShape::of(rt::PackedConvolutionOp op, const Target &target) {
                    SmallVector<int64_t>(op.getStride()),
                    SmallVector<int64_t>(op.getPadding()),
                    SmallVector<int64_t>(op.getDilation())};
+  shape.findPool(op);
   shape.groups = sizes[0];
   shape.panels = sizes[1];
   shape.inputs = sizes[rank];
@@ -113,6 +140,8 @@ private:
   void emitRegisterTile(gemm::Emitter &e, Value panel, Value pixelPanel);
   void emitEpilogue(gemm::Emitter &e, Value pixel, Value count, Value channel);
   void storeRows(gemm::Emitter &e, Value pixel, Value count, Value channel, Value left);
+  void bindSums(Evaluator &values, Value i, Value j);
+  Value reducePixels(gemm::Emitter &e, Value i, Value j, const Indices &at, Value mask);
 
   KernelState &state_;
   rt::PackedConvolutionOp op_;
@@ -212,26 +241,67 @@ void ConvKernel::emitEpilogue(gemm::Emitter &e, Value pixel, Value count,
       [&] { storeRows(e, pixel, count, channel, {}); });
 }
 
+/// Makes the convolution's results known: those of row `i` of the register tile, from
+/// column `j` on.
+void ConvKernel::bindSums(Evaluator &values, Value i, Value j) {
+  gemm::Emitter &e = values.emitter();
+  auto vector = VectorType::get(shape_.tile.lanes, type_);
+  Value from = e.add(e.mul(i, shape_.tile.columns()), j);
+  Value sums = e.load(vector, e.address(type_, sums_, from), Value());
+  values.bind(op_.getResult(), [this, sums](Evaluator &inner, ArrayRef<Index> indices) {
+    if (!op_.getBias())
+      return sums;
+    FormulaBuilder f(inner.emitter().b, inner.emitter().loc);
+    return f.add(sums, inner.vectorAt(op_.getBias(), indices[1]));
+  });
+}
+
+/// The reduction over the pixels of the window that begins at row `i`, at `at` of its
+/// result.
+Value ConvKernel::reducePixels(gemm::Emitter &e, Value i, Value j, const Indices &at,
+                               Value mask) {
+  auto reduction = cast<rt::ReductionOpInterface>(shape_.reduction);
+  const SmallVector<PooledAxis> &pool = shape_.windows.pool;
+  FormulaBuilder f(e.b, e.loc);
+  Value result;
+  for (int64_t pixel = 0; pixel < shape_.windows.pooledPixels(); ++pixel) {
+    SmallVector<int64_t> inWindow(pool.size());
+    for (int64_t dim = pool.size() - 1, rest = pixel; dim >= 0; --dim) {
+      inWindow[dim] = rest % pool[dim].size;
+      rest /= pool[dim].size;
+    }
+    Indices element = at;
+    for (int64_t dim : shape_.windowDims)
+      element.push_back(Index{e.constant(inWindow[dim])});
+    Evaluator values(state_, e.b, e.loc, shape_.tile.lanes, mask);
+    bindSums(values, e.add(i, pixel), j);
+    Value x = values.vectorAt(reduction->getOperand(0), element);
+    if (!result)
+      result = reduction.emitInitial(f, x.getType());
+    result = reduction.emitCombine(f, result, x);
+  }
+  return roundTo(f, result, tensorType(reduction->getResult(0)).getElementType());
+}
+
 /// Hands `count` rows of sums to what the kernel yields; `left` channels of each (null:
 /// all of the panel).
 void ConvKernel::storeRows(gemm::Emitter &e, Value pixel, Value count, Value channel,
                            Value left) {
   const gemm::RegisterTile &tile = shape_.tile;
-  auto vector = VectorType::get(tile.lanes, type_);
   Value first = e.add(e.mul(group_, lower(e, shape_.outputs)), channel);
-  e.loop(count, [&](Value i) {
+  e.loop(e.constant(0), count, shape_.windows.pooledPixels(), [&](Value i) {
     auto storeVector = [&](Value j, Value mask) {
-      Value from = e.add(e.mul(i, tile.columns()), j);
-      Value sums = e.load(vector, e.address(type_, sums_, from), Value());
       Index lanes{e.add(first, j), 1, {}};
+      Indices at = tables_.indicesOf(e, e.add(pixel, i), lanes);
       Evaluator values(state_, e.b, e.loc, tile.lanes, mask);
-      values.bind(op_.getResult(), [&](Evaluator &inner, ArrayRef<Index> indices) {
-        if (!op_.getBias())
-          return sums;
-        FormulaBuilder f(inner.emitter().b, inner.emitter().loc);
-        return f.add(sums, inner.vectorAt(op_.getBias(), indices[1]));
-      });
-      values.storeResults(tables_.indicesOf(e, e.add(pixel, i), lanes));
+      if (shape_.reduction) {
+        Value reduced = reducePixels(e, i, j, at, mask);
+        values.bind(shape_.reduction->getResult(0),
+                    [reduced](Evaluator &, ArrayRef<Index>) { return reduced; });
+      } else {
+        bindSums(values, i, j);
+      }
+      values.storeResults(at);
     };
     if (!left) {
       for (int64_t v = 0; v < tile.vectors; ++v)

@@ -12,9 +12,18 @@ namespace rtorch::codegen {
 using rt::TensorType;
 
 Dims ConvWindows::pixelDims() const {
-  Dims dims = result;
+  Dims dims = pool.empty() ? result : pooled;
   dims.erase(dims.begin() + 1);
+  for (const PooledAxis &axis : pool)
+    dims.push_back(axis.size);
   return dims;
+}
+
+int64_t ConvWindows::pooledPixels() const {
+  int64_t count = 1;
+  for (const PooledAxis &axis : pool)
+    count *= axis.size;
+  return count;
 }
 
 bool ConvWindows::isPadded() const {
@@ -44,17 +53,24 @@ PixelBlocking PixelBlocking::of(const ConvWindows &windows, int64_t maxHeight,
                               layout::min(layout::ceildiv(pixels, kMinPixels), wanted)),
                   1);
   PixelBlocking blocking;
+  // What is reduced together stays in one register tile.
+  const int64_t together = windows.pooledPixels();
+  auto whole = [&](int64_t height) {
+    return std::max<int64_t>(height / together, 1) * together;
+  };
   blocking.rows = layout::max(layout::ceildiv(pixels, tiles), 1);
+  blocking.rows = layout::ceildiv(blocking.rows, together) * together;
+  maxHeight = whole(maxHeight);
   std::optional<int64_t> rows = blocking.rows.constant();
   if (!rows) {
     for (int64_t parts : {3, 2, 1})
-      if (int64_t height = std::max<int64_t>(maxHeight / parts, 1);
+      if (int64_t height = whole(maxHeight / parts);
           blocking.heights.empty() || height > blocking.heights.back())
         blocking.heights.push_back(height);
   } else {
     // Register tiles of equal height, and grid tiles of whole ones.
     int64_t panels = (*rows + maxHeight - 1) / maxHeight;
-    int64_t height = (*rows + panels - 1) / panels;
+    int64_t height = whole((*rows + panels - 1) / panels + together - 1);
     blocking.heights = {height};
     blocking.rows = std::min(height * panels, std::max<int64_t>(*pixels.constant(), 1));
   }
@@ -140,9 +156,17 @@ void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
     if (i)
       linear = e.div(linear, sizes[i]);
   }
+  const size_t stored = windows_.spatialDims() + 1;
   auto store = [&](ValueRange values, Value pixel) {
-    for (auto [dim, value] : llvm::enumerate(values))
+    for (size_t dim = 0; dim < stored; ++dim) {
+      Value value = values[dim];
+      if (dim && values.size() > stored) {
+        const PooledAxis &axis = windows_.pool[dim - 1];
+        value = e.add(e.mul(value, axis.step),
+                      e.mul(values[stored + dim - 1], axis.dilation));
+      }
       e.store(value, coordinateAddress(e, dim, pixel));
+    }
   };
   e.loop(e.constant(0), count, 1, initial, [&](Value pixel, ValueRange current) {
     store(current, pixel);
@@ -163,7 +187,7 @@ void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
   // Register tiles are whole: what is behind the last pixel is the last pixel.
   Value last = e.sub(count, e.constant(1));
   SmallVector<Value> lastValues;
-  for (size_t dim = 0; dim < dims.size(); ++dim)
+  for (size_t dim = 0; dim < stored; ++dim)
     lastValues.push_back(e.load(e.b.getI64Type(), coordinateAddress(e, dim, last)));
   e.loop(count, e.add(count, 2 * blocking_.lanes()), 1,
          [&](Value pixel) { store(lastValues, pixel); });
@@ -172,10 +196,12 @@ void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
 Indices WindowTables::indicesOf(gemm::Emitter &e, Value pixel, Index channel) {
   Indices indices;
   for (int64_t dim = 0; dim <= windows_.spatialDims(); ++dim) {
-    if (!flat_)
-      indices.push_back(
-          Index{e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel))});
-    else if (dim == windows_.spatialDims())
+    if (!flat_) {
+      Value at = e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel));
+      if (dim && !windows_.pool.empty())
+        at = e.div(at, e.constant(windows_.pool[dim - 1].step));
+      indices.push_back(Index{at});
+    } else if (dim == windows_.spatialDims())
       indices.push_back(Index{e.add(first_, pixel)});
     else
       indices.push_back(Index{e.constant(0)});

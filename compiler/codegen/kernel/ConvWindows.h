@@ -6,14 +6,24 @@
 
 namespace rtorch::codegen {
 
-/// Pixels are the positions of the result, [batch, spatial...] in row-major order; taps
-/// those of the window.
+/// Along one spatial dim, the results that are reduced together.
+struct PooledAxis {
+  int64_t size = 1, step = 1, dilation = 1;
+};
+
+/// Pixels are the positions of the result, [batch, spatial...] in row-major order, or,
+/// where the result is pooled, those of one pooled position after another; taps those
+/// of the window.
 struct ConvWindows {
   rt::TensorType x;
   layout::Dims result; ///< sizes of the result
   layout::Dims taps;   ///< sizes of the window
   llvm::SmallVector<int64_t> stride, padding, dilation;
+  llvm::SmallVector<PooledAxis> pool = {}; ///< of each spatial dim; empty: not pooled
+  layout::Dims pooled = {};                ///< sizes of the pooled result
 
+  /// Pixels that are reduced together, one after the other.
+  int64_t pooledPixels() const;
   int64_t spatialDims() const { return taps.size(); }
   layout::Dims pixelDims() const;
   layout::Expr pixels() const { return layout::numel(pixelDims()); }
