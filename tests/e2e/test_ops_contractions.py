@@ -226,6 +226,16 @@ ATTENTION = {
         (q @ k.mT / 4).masked_fill(~keep, float("-inf")).softmax(-1) @ v
     ),
     "one_query": lambda q, k, v, m, keep: sdpa(q[:, :, :1], k, v),
+    "two_queries": lambda q, k, v, m, keep: sdpa(q[:, :, :2], k, v, m[:2]),
+    "four_queries": lambda q, k, v, m, keep: sdpa(q[:, :, :4], k, v[..., :5], is_causal=True),
+    "few_queries_merged": lambda q, k, v, m, keep: (
+        sdpa(q[:, :, 2:5], k[:, :2], v[:, :2], keep, enable_gqa=True)
+        .transpose(1, 2)
+        .reshape(2, 3, 64)
+    ),
+    "few_row_not_kept": lambda q, k, v, m, keep: sdpa(
+        q[:, :, 2:4], k, v, torch.cat([m[:1] > 100, m[1:2] < 100])
+    ),
     "one_key": lambda q, k, v, m, keep: sdpa(q, k[:, :, :1], v[:, :, :1]),
     "odd_head": lambda q, k, v, m, keep: sdpa(q[..., :7], k[..., :7], v),
     "no_queries": lambda q, k, v, m, keep: sdpa(q[:, :, :0], k, v),
@@ -251,6 +261,23 @@ def test_attention_of_large_scores(tmp_path):
     q, k, v, m, keep = attention_operands(torch.float32)
     rows = {n: ATTENTION[n] for n in ("plain", "mask", "causal", "by_hand")}
     optable.check_rows(tmp_path, rows, (q, k, v, m, keep), (q * 50, k * 50, v, m * 1e4, keep))
+
+
+def test_attention_of_few_queries_over_long_sequences(tmp_path):
+    def make(keys: int) -> tuple[torch.Tensor, ...]:
+        q, k, v = (torch.randn(2, n, 3, 40).transpose(1, 2) for n in (3, keys, keys))
+        return q * 3, k, v, torch.randn(3, keys)
+
+    rows = {
+        "plain": lambda q, k, v, m: sdpa(q, k, v),
+        "one": lambda q, k, v, m: sdpa(q[:, :, :1], k, v, m[:1]),
+        "mask": lambda q, k, v, m: sdpa(q, k, v, (m > 0).logical_or(m < -3)),
+        "columns": lambda q, k, v, m: sdpa(q, k.mT.contiguous().mT, v.mT.contiguous().mT),
+    }
+    keys = Dim("keys", min=3, max=5000)
+    shapes = {}, {2: keys}, {2: keys}, {1: keys}
+    more = [make(n) for n in (3, 512, 513, 1500)]
+    optable.check_rows(tmp_path, rows, make(1100), *more, dynamic_shapes=shapes)
 
 
 def test_attention_of_dynamic_lengths(tmp_path):

@@ -9,6 +9,9 @@
 //         O = alpha O + P V      microkernels; alpha corrects for a new maximum
 //     store O / sum
 //
+// Few queries take K and V as they lie instead of packing them (ThinProduct.h); their
+// S, P and O are row-major.
+//
 // The online form is that of Milakov and Gimelshein, "Online normalizer calculation for
 // softmax" (2018). S and P are one panel high, so that they stay in L1 and L2.
 
@@ -17,6 +20,7 @@
 #include "compiler/codegen/gemm/Emitter.h"
 #include "compiler/codegen/gemm/Microkernel.h"
 #include "compiler/codegen/gemm/Packing.h"
+#include "compiler/codegen/gemm/ThinProduct.h"
 #include "runtime/format/KernelAbi.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -49,8 +53,14 @@ struct Plan {
   Expr scores, weights; ///< S and packed P of one panel
   Expr output;          ///< [panel of columns][row][columns of panel]
   Expr maxima, sums;    ///< of each row
+  Expr thinQueries;     ///< row-major
   Expr total;
 };
+
+bool isThin(const Expr &queries) {
+  return queries.isConstant() && *queries.constant() > 0 &&
+         *queries.constant() <= maxThinRows;
+}
 
 Plan makePlan(const AttentionBlocking &blocking, const Expr &queries, const Expr &keys,
               const Expr &headSize, const Expr &valueSize) {
@@ -78,6 +88,8 @@ Plan makePlan(const AttentionBlocking &blocking, const Expr &queries, const Expr
   place(plan.output, plan.rows * roundUp(valueSize, tile.columns()));
   place(plan.maxima, plan.rows);
   place(plan.sums, plan.rows);
+  if (isThin(queries))
+    place(plan.thinQueries, thinStride(headSize, tile) * maxThinRows);
   plan.total = end;
   return plan;
 }
@@ -119,10 +131,12 @@ public:
     Value start = e.mul(e.rem(tileIndex, rowTiles), rows_);
     queries_ = {start, wholeTiles_ ? rows_ : e.min(rows_, e.sub(spec_.queries, start))};
     panels_ = RowPanels::of(e, queries_.length, tile_.rows);
-    packQueries();
-    resetRows();
     MatrixSource keys = transpose(spec_.k(e.b, e.loc, batchHead_));
     MatrixSource values = spec_.v(e.b, e.loc, batchHead_);
+    thin_ = isThin(sizeExpr(spec_.queries, "queries")) && isReadInPlace(keys) &&
+            isReadInPlace(values);
+    packQueries();
+    resetRows();
     // Keys past the last query of the tile are masked for all of them.
     Value end = spec_.keys;
     if (spec_.causal)
@@ -133,7 +147,11 @@ public:
                      e.constant(1));
     e.loop(blocks, [&](Value block) {
       Value start = e.mul(block, keyBlock_);
-      emitKeyBlock(keys, values, {start, e.min(keyBlock_, e.sub(end, start))});
+      Range range{start, e.min(keyBlock_, e.sub(end, start))};
+      if (thin_)
+        emitThinBlock(keys, values, range);
+      else
+        emitKeyBlock(keys, values, range);
     });
     storeOutput();
   }
@@ -163,6 +181,9 @@ private:
     MatrixSource source = spec_.q(e.b, e.loc, batchHead_);
     source.alongRow = scaled(source.alongRow);
     source.alongColumn = scaled(source.alongColumn);
+    if (thin_)
+      return packThinRows(e, type_, tile_, source, queries_.start, queries_.length,
+                          {e.constant(0), spec_.headSize}, thinQueries());
     packLeft(e, type_, tile_, source, queries_.start, panels_,
              {e.constant(0), spec_.headSize}, headSizeIsWhole(), scratchAt(plan_.q));
   }
@@ -182,6 +203,34 @@ private:
       return arith::MulFOp::create(b, loc, values, e.broadcast(width, scale));
     };
   }
+
+  int64_t thinCount() const { return *constantOf(spec_.queries); }
+
+  ThinRows thinQueries() {
+    Expr head = sizeExpr(spec_.headSize, "head");
+    return {scratchAt(plan_.thinQueries), lower(thinStride(head, tile_)), thinCount()};
+  }
+
+  /// All queries against the keys of `block`, in place.
+  void emitThinBlock(const MatrixSource &keys, const MatrixSource &values,
+                     const Range &block) {
+    Range head{e.constant(0), spec_.headSize}, value{e.constant(0), spec_.valueSize};
+    ThinSums scores{scratchAt(plan_.scores), scoreStride_};
+    clearThinSums(e, type_, tile_, thinCount(), block.length, scores);
+    emitThinProduct(e, type_, tile_, thinQueries(), keys, head, block, scores);
+    ThinSums output{outputAt(e.constant(0), e.constant(0)), outputStride()};
+    e.branch(e.equal(block.start, e.constant(0)), [&] {
+      clearThinSums(e, type_, tile_, thinCount(), spec_.valueSize, output);
+    });
+    e.loop(queries_.length, [&](Value i) {
+      emitRow(e.constant(0), i, queries_.length, block, block.length);
+    });
+    ThinRows weights{scratchAt(plan_.weights), keyBlock_, thinCount()};
+    emitThinProduct(e, type_, tile_, weights, values, block, value, output);
+  }
+
+  /// Between rows of a row-major output.
+  Value outputStride() { return e.roundUp(spec_.valueSize, tile_.columns()); }
 
   /// Before the first block: maxima -inf, sums 0.
   void resetRows() {
@@ -322,6 +371,9 @@ private:
 
   /// Writes one vector of row `i` as the left operand of P V.
   void storeWeights(Value weight, Value weights, Value column, Value i, Value height) {
+    if (thin_)
+      return e.store(weight,
+                     e.address(type_, weights, e.add(e.mul(i, keyBlock_), column)));
     int64_t part = std::min(depthGroup, tile_.lanes);
     for (int64_t lane = 0; lane < tile_.lanes; lane += part) {
       Value k = e.add(column, lane);
@@ -333,6 +385,9 @@ private:
   }
 
   Value outputAt(Value row, Value column) {
+    if (thin_)
+      return e.address(type_, scratchAt(plan_.output),
+                       e.add(e.mul(row, outputStride()), column));
     Value index = e.add(e.mul(column, rows_), e.mul(row, tile_.columns()));
     return e.address(type_, scratchAt(plan_.output), index);
   }
@@ -414,6 +469,7 @@ private:
   std::map<std::string, Value> symbols_;
   Plan plan_;
   bool wholeTiles_ = false;
+  bool thin_ = false; ///< few queries: K and V are read in place
   std::vector<int64_t> heights_;
   Value rows_, keyBlock_, scoreStride_, batchHead_;
   Range queries_;
