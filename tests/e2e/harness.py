@@ -86,8 +86,31 @@ class Compiled:
         """The flattened results of the compiled module."""
         return self.instance.run(pytree.tree_leaves(args), threads=threads)
 
+    def check_bits_of_threads(self, *args: Any) -> None:
+        """Runs on 1, 2, 3 and 4 threads, each time on a new instance: all must agree in
+        every bit of results, arguments and buffers.
+        """
+
+        def outcome(threads: int) -> list[Any]:
+            instance = capi.Instance(self.instance.module)
+            leaves = [copy_exactly(leaf) for leaf in pytree.tree_leaves(args)]
+            results = instance.run(leaves, threads=threads)
+            return [bits(value) for value in (*results, *leaves, *instance.states().values())]
+
+        one = outcome(1)
+        for threads in (2, 3, 4):
+            for i, (ours, expected) in enumerate(zip(outcome(threads), one, strict=True)):
+                assert ours == expected, (
+                    f"value {i} (of results, arguments, buffers) has other bits on {threads} "
+                    "threads than on one"
+                )
+
     def check(self, *args: Any, threads: int = 1) -> None:
-        """Runs both on these arguments and compares results, inputs and buffers after it."""
+        """Runs both on these arguments and compares results, inputs and buffers after it.
+
+        Whatever the number of threads, the bits are the same.
+        """
+        self.check_bits_of_threads(*args)
         before = [copy_exactly(a) for a in pytree.tree_leaves(args)]
         ours_args = pytree.tree_map(copy_exactly, args)
         eager_args = pytree.tree_map(copy_exactly, args)
@@ -187,6 +210,25 @@ def run_command(
         return dict(arrays), json.loads(done.stdout)
 
 
+# --- guarantees of the runtime ---------------------------------------------------
+
+
+def measure(check: str, module: Path, calls: Sequence[tuple], **options: Any) -> dict[str, float]:
+    """What tests/guarantees measures of a module with the arguments of these calls."""
+    inputs = []
+    for i, args in enumerate(calls):
+        inputs.append(module.parent / f"call_{i}.npz")
+        leaves = {f"arg_{j}": to_numpy(leaf) for j, leaf in enumerate(pytree.tree_leaves(args))}
+        np.savez(inputs[-1], **leaves)
+    words = [str(word) for word in (BUILD / "tests" / "rtorch-guarantees", check, module, *inputs)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert done.returncode == 0, f"{words} exited with {done.returncode}:\n{done.stderr}"
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {name: float(number) for name, number in lines}
+
+
 # --- comparison ---------------------------------------------------------------
 
 
@@ -198,6 +240,13 @@ def copy_exactly(value: Any) -> Any:
     copied = torch.empty(0, dtype=value.dtype)
     copied.set_(storage, value.storage_offset(), value.size(), value.stride())
     return copied
+
+
+def bits(value: Any) -> Any:
+    """What two values have in common only if all their bits are the same."""
+    if not isinstance(value, torch.Tensor):
+        return repr(value)
+    return value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def copy_model(model: torch.nn.Module) -> torch.nn.Module:

@@ -1,0 +1,69 @@
+"""Prints what MiniLM at 1x16 tokens costs a C or C++ program besides time per call.
+
+Load and first inference (module in the page cache, one thread), resident memory, the
+size of the runtime library and what the C++ example links. The bounds that the project
+promises stand beside the figures; the tests check those that do not depend on a clock.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "docs" / "examples" / "semantic_search")]
+
+import harness  # noqa: E402
+import minilm  # noqa: E402
+import torch  # noqa: E402
+
+ROUNDS = 9
+
+
+def lines_of(*command: str | Path) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def print_module(title: str, module: Path, calls: list[tuple], env: dict[str, str]) -> None:
+    rounds = [harness.measure("footprint", module, calls, env=env) for _ in range(ROUNDS)]
+    rounds.sort(key=lambda figures: figures["load_and_first_run_ms"])
+    median = rounds[ROUNDS // 2]
+    own = median["resident_kb"] - median["resident_of_module_kb"]
+    print(title)
+    print(f"  load                 {median['load_ms']:8.2f} ms")
+    print(f"  load and first run   {median['load_and_first_run_ms']:8.2f} ms   (at most 20)")
+    print(f"  resident             {median['resident_kb'] / 1024:8.2f} MB")
+    print(f"    of the module      {median['resident_of_module_kb'] / 1024:8.2f} MB")
+    print(
+        f"    of its own         {own / 1024:8.2f} MB   "
+        f"(at most the arena, {median['arena_kb'] / 1024:.2f}, and 10)"
+    )
+
+
+def print_libraries(folder: Path) -> None:
+    library = harness.BUILD / "lib" / "librtorch_runtime.so"
+    stripped = folder / "stripped.so"
+    subprocess.run(["strip", "-o", stripped, library], check=True)
+    print(f"librtorch_runtime.so, stripped: {stripped.stat().st_size / 1024:.0f} KiB (at most 300)")
+    example = harness.BUILD / "examples" / "semantic_search"
+    print("ldd of the C++ example:")
+    for line in lines_of("ldd", example):
+        print(f"  {line.split(' (')[0].strip()}")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = minilm.load()
+        compiled = harness.compile_program(folder, model, minilm.export(model))
+        ids = torch.randint(1000, 30000, (1, 16))
+        calls = [(ids, torch.ones_like(ids))]
+        print_module("MiniLM 1x16, all constants verified", compiled.path, calls, {**os.environ})
+        trusted = {**os.environ, "TRUST_CONSTANTS": "1"}
+        print_module("MiniLM 1x16, constants trusted", compiled.path, calls, trusted)
+        print_libraries(folder)
+
+
+if __name__ == "__main__":
+    main()
