@@ -246,7 +246,7 @@ def bits(value: Any) -> Any:
     """What two values have in common only if all their bits are the same."""
     if not isinstance(value, torch.Tensor):
         return repr(value)
-    return value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return to_numpy(value).tobytes()
 
 
 def copy_model(model: torch.nn.Module) -> torch.nn.Module:
