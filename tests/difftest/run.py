@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first one's seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--no-shrink", action="store_true", help="print programs as they are")
+    parser.add_argument("--report", type=Path, help="write how many went how, as JSON")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -64,6 +65,8 @@ def supervise(arguments: argparse.Namespace) -> int:
     print(f"{sum(tally.values())} programs: " + ", ".join(f"{n} {k}" for k, n in tally.items()))
     for reason, seeds in sorted(refusals.items(), key=lambda item: -len(item[1])):
         print(f"  refused {len(seeds):5}  {reason} (seed {seeds[0]})")
+    if arguments.report:
+        arguments.report.write_text(json.dumps(tally))
     return 1 if wrong else 0
 
 
