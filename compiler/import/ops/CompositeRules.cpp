@@ -31,10 +31,18 @@ Value normOver(Emitter &e, Value x, double order, const std::vector<int64_t> &di
   return sum ? powered(sum, 1 / order) : sum;
 }
 
+/// a - b in their common dtype.
+static Value differenceOf(Emitter &e, Value a, Value b) {
+  ScalarType dtype = resultType({{a, {}}, {b, {}}});
+  return e.binary<rt::SubOp>(e.convert(a, dtype), e.convert(b, dtype));
+}
+
 Value pairwiseDistance(Emitter &e, Value a, Value b, double p, double eps, bool keep) {
   if (!a || !b)
     return {};
-  Value difference = e.binary<rt::SubOp>(a, b);
+  Value difference = differenceOf(e, a, b);
+  if (!isFloat(dtypeOf(difference)))
+    difference = e.convert(difference, ScalarType::Float);
   difference = e.binary<rt::AddOp>(difference, e.number(eps, dtypeOf(difference)));
   return normOver(e, difference, p, {rankOf(difference) - 1}, keep);
 }
@@ -622,7 +630,7 @@ Value distance(Call &c) {
   Value a = c.tensor("self"), b = c.tensor("other");
   if (!a || !b)
     return {};
-  Value difference = c.binary<rt::SubOp>(a, b);
+  Value difference = differenceOf(c, a, b);
   return difference ? normOver(c, difference, c.real("p").value_or(2),
                                allDims(rankOf(difference)), false)
                     : difference;
@@ -679,34 +687,42 @@ Value evenlySpaced(Call &c) {
 }
 
 /// The area under a line of points that are `dx` apart, or at `x`.
+/// What `x` between neighbours along the dim is, seen with the rank of `y`.
+Value stepsBetween(Call &c, Value x, int64_t dim, int64_t rank) {
+  int64_t along =
+      rankOf(x) == 1 ? 0 : wrapDim(c.integer("dim").value_or(-1), rankOf(x));
+  Expr count = sizeOf(x, along);
+  Value step =
+      c.binary<rt::SubOp>(c.slice(x, along, 1, count), c.slice(x, along, 0, count - 1));
+  for (int64_t after = dim + 1; rankOf(x) == 1 && after < rank; ++after)
+    step = c.unsqueeze(step, rankOf(step));
+  return step;
+}
+
+/// sum((y[1:] + y[:-1]) * dx) / 2
 Value trapezoid(Call &c) {
   Value y = c.tensor("y");
   if (!y)
     return y;
   int64_t dim = c.dim("dim", rankOf(y));
   Expr size = sizeOf(y, dim);
+  Operand step{{}, c.scalar("dx").value_or(Scalar::of(int64_t(1)))};
+  if (!c.node.find("dx")) {
+    Value x = c.tensor("x");
+    if (!x)
+      return x;
+    step.tensor = stepsBetween(c, x, dim, rankOf(y));
+  }
   Value sum =
       c.binary<rt::AddOp>(c.slice(y, dim, 1, size), c.slice(y, dim, 0, size - 1));
-  Value half = c.number(0.5, dtypeOf(y));
-  if (c.node.find("dx")) {
-    Value total = c.reduce<rt::SumOp>(sum, {dim}, false);
-    Value step = c.full(c.scalar("dx").value_or(Scalar::of(int64_t(1))), dtypeOf(y));
-    return c.binary<rt::MulOp>(c.binary<rt::MulOp>(total, step), half);
-  }
-  Value x = c.tensor("x");
-  if (!x)
-    return x;
-  ScalarType dtype = resultType({{x, {}}, {y, {}}});
-  x = c.convert(x, dtype), sum = c.convert(sum, dtype), half = c.convert(half, dtype);
-  int64_t along =
-      rankOf(x) == 1 ? 0 : wrapDim(c.integer("dim").value_or(-1), rankOf(x));
-  Expr count = sizeOf(x, along);
-  Value step =
-      c.binary<rt::SubOp>(c.slice(x, along, 1, count), c.slice(x, along, 0, count - 1));
-  for (int64_t after = dim + 1; rankOf(x) == 1 && after < rankOf(y); ++after)
-    step = c.unsqueeze(step, rankOf(step));
-  Value area = c.binary<rt::MulOp>(sum, step);
-  return c.binary<rt::MulOp>(c.reduce<rt::SumOp>(area, {dim}, false), half);
+  ScalarType dtype = resultType({{sum, {}}, step});
+  Value area = c.binary<rt::MulOp>(c.convert(sum, dtype), c.materialize(step, dtype));
+  if (!isFloat(dtype))
+    area = c.convert(area, ScalarType::Long);
+  Value total = c.reduce<rt::SumOp>(area, {dim}, false);
+  if (!isFloat(dtype))
+    total = c.convert(total, ScalarType::Float);
+  return c.binary<rt::MulOp>(total, c.number(0.5, dtypeOf(total)));
 }
 
 Value sumToSize(Call &c) {

@@ -50,6 +50,14 @@ Value addProduct(Call &c, std::string_view left, std::string_view right) {
 // Attention
 //===----------------------------------------------------------------------===//
 
+/// 1 / sqrt(size)
+Scalar inverseRoot(const Expr &size) {
+  using importer::RealExpr;
+  RealExpr root{RealExpr::Kind::Sqrt, 0, {}, {{RealExpr::Kind::Integer, 0, size, {}}}};
+  return Scalar::of(RealExpr{
+      RealExpr::Kind::Div, 0, {}, {{RealExpr::Kind::Constant, 1, {}, {}}, root}});
+}
+
 Value attention(Call &c) {
   Value query = c.tensor("query"), key = c.tensor("key"), value = c.tensor("value");
   Value mask = c.optionalTensor("attn_mask");
@@ -65,8 +73,9 @@ Value attention(Call &c) {
   std::optional<double> scale = c.real("scale");
   std::optional<int64_t> width = sizeOf(query, rankOf(query) - 1).constant();
   if (!scale && !width) {
-    c.error() << "attention over heads of a symbolic size needs the argument 'scale'";
-    return {};
+    query = c.binary<rt::MulOp>(
+        query, c.full(inverseRoot(sizeOf(query, rankOf(query) - 1)), dtypeOf(query)));
+    scale = 1;
   }
   Dims sizes = sizesOf(query);
   sizes.back() = sizesOf(value).back();
@@ -108,8 +117,10 @@ void addContractionRules(RuleTable &table) {
           [](Call &c) { return c.matmul(c.tensor("self"), c.tensor("mat2")); });
   addRule(table, {"aten.mv.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("vec")); });
-  addRule(table, {"aten.dot.default", "aten.vdot.default"},
+  addRule(table, {"aten.dot.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("tensor")); });
+  addRule(table, {"aten.vdot.default"},
+          [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("other")); });
   addRule(table, {"aten.addmm.default"},
           [](Call &c) { return addProduct(c, "mat1", "mat2"); });
   addRule(table, {"aten.baddbmm.default"},
@@ -118,7 +129,11 @@ void addContractionRules(RuleTable &table) {
           [](Call &c) { return addProduct(c, "mat", "vec"); });
   addRule(table, {"aten.outer.default", "aten.ger.default"}, [](Call &c) {
     Value column = c.tensor("self"), row = c.tensor("vec2");
-    return c.binary<rt::MulOp>(column ? c.unsqueeze(column, 1) : column, row);
+    if (!column || !row)
+      return Value();
+    ScalarType dtype = resultType({{column, {}}, {row, {}}});
+    return c.binary<rt::MulOp>(c.unsqueeze(c.convert(column, dtype), 1),
+                               c.convert(row, dtype));
   });
   llvm::StringRef sdpa = "aten.scaled_dot_product_attention.default";
   addRule(table, {sdpa}, attention);

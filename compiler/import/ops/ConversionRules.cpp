@@ -81,7 +81,10 @@ Value contiguous(Call &c) {
     return x;
   auto format = layoutFormat(c.memoryFormat("memory_format"))
                     .value_or(layout::MemoryFormat::Contiguous);
-  if (layout::isContiguous(layoutOf(x), format, c.guards))
+  // Where a size of 1 would tell, a copy is right for all sizes, and needs no check.
+  layout::Guards trial = c.guards;
+  if (layout::isContiguous(layoutOf(x), format, trial) &&
+      trial.recorded().size() == c.guards.recorded().size())
     return x;
   return c.clone(x, layout::stridesOf(format, sizesOf(x)));
 }

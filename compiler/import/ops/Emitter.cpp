@@ -336,6 +336,11 @@ Value Emitter::matmul(Value lhs, Value rhs) {
             << " and " << rt::tensorType(rhs);
     return {};
   }
+  // Integers have no kernels of their own for this.
+  if (!isFloat(dtypeOf(lhs)))
+    return reduce<rt::SumOp>(
+        binary<rt::MulOp>(unsqueeze(lhs, rankOf(lhs)), unsqueeze(rhs, rankOf(rhs) - 2)),
+        {static_cast<int64_t>(sizes->size()) + 1}, false);
   sizes->push_back(m);
   sizes->push_back(n);
   return compute<rt::MatmulOp>(*sizes, dtypeOf(lhs), lhs, rhs);
@@ -348,6 +353,12 @@ Value Emitter::linear(Value x, Value weight, Value bias) {
     error() << "expects a weight of rank 2 and an input of rank 1 or more, but got "
             << rt::tensorType(weight) << " and " << rt::tensorType(x);
     return {};
+  }
+  if (!isFloat(dtypeOf(x))) {
+    Value row = rankOf(x) == 1 ? unsqueeze(x, 0) : x;
+    Value result = matmul(row, transpose(weight, 0, 1));
+    result = rankOf(x) == 1 && result ? squeeze(result, {0}) : result;
+    return bias ? binary<rt::AddOp>(result, bias) : result;
   }
   Dims sizes = sizesOf(x);
   sizes.back() = sizeOf(weight, 0);

@@ -35,20 +35,22 @@ Value atLeast(Call &c, Value x, double low) {
 
 using Elementwise = std::function<Value(Call &, Value x, Value target)>;
 
-/// A loss of an input and a target, element by element, in their common dtype.
+/// A loss of an input and a target, element by element, computed in their common dtype.
+/// The result has it, too, or the input's.
 void addElementwise(RuleTable &table, llvm::StringRef op, Elementwise formula,
-                    std::string inputName = "self") {
+                    std::string inputName = "self", bool hasInputsDtype = false) {
   addRule(table, {op}, [=](Call &c) -> Value {
     Value x = c.tensor(inputName), target = c.tensor("target");
     if (!x || !target)
       return {};
-    ScalarType dtype = resultType({{x, {}}, {target, {}}});
+    ScalarType dtype = resultType({{x, {}}, {target, {}}}),
+               resultDtype = hasInputsDtype ? dtypeOf(x) : dtype;
     x = widened(c, c.convert(x, dtype));
     target = widened(c, c.convert(target, dtype));
     Value loss = formula(c, x, target);
     if (Value weight = c.node.find("weight") ? c.optionalTensor("weight") : Value())
       loss = mul(c, loss, c.convert(weight, dtypeOf(x)));
-    return c.convert(folded(c, loss, foldOf(c)), dtype);
+    return c.convert(folded(c, loss, foldOf(c)), resultDtype);
   });
 }
 
@@ -324,7 +326,8 @@ void addLossRules(RuleTable &table) {
     return c.unary<rt::AbsOp>(sub(c, x, target));
   });
   addElementwise(table, "aten.smooth_l1_loss.default", smoothL1);
-  addElementwise(table, "aten.huber_loss.default", huber);
+  addElementwise(table, "aten.huber_loss.default", huber, "self",
+                 /*hasInputsDtype=*/true);
   addElementwise(table, "aten.binary_cross_entropy.default", crossEntropyOfProbability);
   addElementwise(table, "aten.binary_cross_entropy_with_logits.default",
                  crossEntropyOfLogit);
