@@ -238,8 +238,11 @@ def _functional_results(
     if "TRAINING" in str(compiled.program.dialect):
         return None
     flat = [harness.copy_exactly(x) for group in arguments for x in group]
-    with torch.no_grad():
-        return pytree.tree_leaves(compiled.program.module()(*flat))
+    try:
+        with torch.no_grad():
+            return pytree.tree_leaves(compiled.program.module()(*flat))
+    except AssertionError as error:  # a guard that PyTorch added, beyond what it says of sizes
+        raise Refused(f"torch.export: {_first_line(error)}") from error
 
 
 @dataclass

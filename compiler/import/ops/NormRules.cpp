@@ -60,7 +60,9 @@ Value rmsNorm(Call &c) {
   if (weight)
     result = c.binary<rt::MulOp>(result, c.convert(weight, dtypeOf(wide)));
   result = c.convert(result, dtypeOf(x));
-  return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(x))) : result;
+  layout::Layout layout = layoutOf(x);
+  layout::MemoryFormat format = layout::suggestMemoryFormat(layout, c.guards);
+  return result ? c.withStrides(result, layout::stridesOf(format, layout.sizes)) : result;
 }
 
 /// A value a channel as [1, C, 1, ...].
