@@ -1,4 +1,5 @@
 #include "compiler/driver/Pipeline.h"
+#include "compiler/driver/Summary.h"
 #include "compiler/emit/LinkElf.h"
 #include "compiler/emit/ModuleBuilder.h"
 #include "compiler/fold/FoldConstants.h"
@@ -52,7 +53,6 @@ private:
   std::span<const std::byte> storage(int64_t number) const;
   void collect(Diagnostic &diagnostic);
   llvm::Error diagnosed(const std::string &fallback);
-  void summarize();
 
   const Options &options_;
   Report &report_;
@@ -71,32 +71,22 @@ llvm::Error failure(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
 
-/// "'linear_3' at model.py:12: " or the source alone; empty for unknown locations.
-std::string placeOf(Location loc) {
-  std::string node, source;
-  loc->walk([&](Location part) {
-    if (auto name = dyn_cast<NameLoc>(part); name && node.empty())
-      node = name.getName().str();
-    if (auto file = dyn_cast<FileLineColLoc>(part); file && source.empty())
-      source = file.getFilename().str() + ":" + std::to_string(file.getLine());
-    return WalkResult::advance();
-  });
-  std::string place = node.empty() ? "" : "node '" + node + "'";
-  if (!source.empty())
-    place += (place.empty() ? "" : " at ") + source;
+/// "node 'linear_3' at model.py:12: "
+std::string prefixOf(Location loc) {
+  std::string place = placeOf(loc);
   return place.empty() ? "" : place + ": ";
 }
 
 void Compilation::collect(Diagnostic &diagnostic) {
   if (diagnostic.getSeverity() == DiagnosticSeverity::Warning) {
-    llvm::errs() << "warning: " << placeOf(diagnostic.getLocation()) << diagnostic.str()
-                 << "\n";
+    llvm::errs() << "warning: " << prefixOf(diagnostic.getLocation())
+                 << diagnostic.str() << "\n";
     return;
   }
-  messages_ += (messages_.empty() ? "" : "\n") + placeOf(diagnostic.getLocation()) +
+  messages_ += (messages_.empty() ? "" : "\n") + prefixOf(diagnostic.getLocation()) +
                diagnostic.str();
   for (Diagnostic &note : diagnostic.getNotes())
-    messages_ += "\n  note: " + placeOf(note.getLocation()) + note.str();
+    messages_ += "\n  note: " + prefixOf(note.getLocation()) + note.str();
 }
 
 llvm::Error Compilation::diagnosed(const std::string &fallback) {
@@ -173,6 +163,9 @@ llvm::Error Compilation::compile() {
     return kernels.takeError();
   kernels_ = std::move(*kernels);
   report_.distinctKernels = kernels_.size();
+  for (const emit::CompiledKernel &kernel : kernels_)
+    report_.kernelSeconds.emplace_back(
+        kernel.name, (kernel.emitMs + kernel.code.times.total()) * 1e-3);
   return llvm::Error::success();
 }
 
@@ -272,24 +265,6 @@ llvm::Error Compilation::write(const std::string &output) {
   return writeModule(output, *built);
 }
 
-/// Facts of the report that the scheduled module tells.
-void Compilation::summarize() {
-  auto function = *module_->getOps<func::FuncOp>().begin();
-  module_->walk([&](rt::LaunchOp) { ++report_.launches; });
-  if (auto arena = function->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
-    report_.arenaBytes = arena.getValue().str();
-  if (auto layouts = function->getAttrOfType<DictionaryAttr>(schedule::kLayoutsAttr)) {
-    report_.channelsLast = layouts.getAs<IntegerAttr>("channels_last").getInt();
-    for (auto user : layouts.getAs<ArrayAttr>("copies_for").getAsRange<StringAttr>())
-      report_.layoutCopies.push_back(user.str());
-  }
-  if (auto guards = function->getAttrOfType<ArrayAttr>(rt::kGuardsAttr))
-    for (auto guard : guards.getAsRange<rt::GuardAttr>())
-      report_.openChecks.push_back(
-          guard.getLhs().getValue().str() + " " + guard.getRelation().str() + " " +
-          guard.getRhs().getValue().str() + ": " + guard.getReason().str());
-}
-
 llvm::Error Compilation::run(const std::string &input, const std::string &output) {
   auto target = codegen::resolveTarget(options_.targetCpu);
   if (!target)
@@ -319,7 +294,7 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
               [&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });
         }))
       return error;
-    summarize();
+    summarize(*module_, report_);
   }
   if (options_.output != Output::Rt && options_.output != Output::Schedule)
     if (auto error = phase("codegen", [&] { return compile(); }))

@@ -26,6 +26,7 @@ from torch.utils import _pytree as pytree
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
+os.environ["RTORCH_STORE"] = ""  # tests do not record their runs, unless they say so
 
 # --- commands -----------------------------------------------------------------
 

@@ -16,7 +16,11 @@ SYSTEM = re.compile(r"^(libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|ld-linux
 
 # folder: what no file in it may include
 FORBIDDEN = {
-    "runtime": r"(compiler|dialects|python|tools)/|(llvm|mlir|lld)/|nlohmann|Python\.h|pybind11",
+    "runtime": r"(compiler|dialects|python|tools)/|(llvm|mlir|lld)/|Python\.h|pybind11",
+    "runtime/core": r"nlohmann|sqlite3|runtime/(record|store)/",
+    "runtime/executor": r"nlohmann|sqlite3|runtime/(record|store)/",
+    "runtime/record": r"nlohmann|sqlite3|runtime/(?!record/|include/)",
+    "runtime/store": r"runtime/(?!store/|record/|include/)",
     "runtime/layout": r"runtime/(?!layout/)",
     "runtime/format": r"runtime/(?!format/)",
     "runtime/archive": r"runtime/(?!archive/)",

@@ -1,5 +1,7 @@
 #include "tools/rtorch-compile/Command.h"
 
+#include "tools/recording/Recording.h"
+#include "tools/rtorch-compile/Record.h"
 #include "tools/rtorch-compile/ReportPrinter.h"
 
 #include <CLI/CLI.hpp>
@@ -23,6 +25,7 @@ const std::map<std::string, compiler::Output> kOutputs = {
 struct Arguments {
   std::string input, output, emit = "module";
   compiler::Options options;
+  RecordSettings record;
   bool json = false, quiet = false;
 };
 
@@ -54,6 +57,11 @@ void addOptions(CLI::App &app, Arguments &arguments) {
                "warn where a layout differs from what the exporter recorded");
   app.add_flag("--json", arguments.json, "print the report as JSON");
   app.add_flag("-q,--quiet", arguments.quiet, "print no progress and no report");
+  app.add_option("--store", arguments.record.store,
+                 "record this compilation in the store of this directory; default: "
+                 "RTORCH_STORE, or rtorch in the user's data directory")
+      ->type_name("DIR");
+  app.add_flag("--no-store", arguments.record.off, "record nothing");
   app.set_version_flag("--version",
                        std::string("rtorch-compile " RTORCH_VERSION "\nLLVM ") +
                            compiler::llvmDescription());
@@ -99,8 +107,13 @@ int run(Arguments &arguments) {
     };
   compiler::Report report;
   std::string error;
+  Recording recording(
+      "rtorch-compile", "compile",
+      factsOfCompile(arguments.input, output.string(), arguments.emit, options),
+      arguments.record);
   bool done =
       compiler::compileFile(arguments.input, output.string(), options, report, error);
+  recording.finish(done, resultsOfCompile(report, error));
   if (terminal)
     std::fputs("\r\033[K", stderr);
   if (!done) {

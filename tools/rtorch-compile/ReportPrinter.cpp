@@ -62,8 +62,16 @@ std::string reportJson(const compiler::Report &report, const std::string &output
   json["folded_bytes"] = report.foldedBytes;
   json["channels_last"] = report.channelsLast;
   json["layout_copies"] = report.layoutCopies;
+  json["views"] = report.views;
+  json["copies"] = nlohmann::ordered_json::array();
+  for (const compiler::Report::Copy &copy : report.copies)
+    json["copies"].push_back({{"place", copy.place}, {"bytes", copy.bytes}});
+  json["layouts"] = report.layouts;
   for (const auto &[phase, seconds] : report.seconds)
     json["seconds"][phase] = seconds;
+  json["kernel_seconds"] = nlohmann::ordered_json::object();
+  for (const auto &[kernel, seconds] : report.kernelSeconds)
+    json["kernel_seconds"][kernel] = seconds;
   json["total_s"] = report.totalSeconds;
   json["peak_memory_bytes"] = report.peakMemoryBytes;
   json["code_bytes"] = report.codeBytes;

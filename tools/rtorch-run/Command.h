@@ -1,6 +1,8 @@
 // What rtorch-run does, without its command line.
 #pragma once
 
+#include "tools/recording/Recording.h"
+
 #include <cstdint>
 #include <string>
 
@@ -20,6 +22,7 @@ struct Options {
   uint32_t repeat = 1;
   bool relayout = false;
   bool json = false;
+  tools::RecordSettings record;
 };
 
 /// Each returns an exit status; results go to stdout, errors to stderr.

@@ -2,6 +2,7 @@
 #include "tools/rtorch-run/Command.h"
 #include "tools/rtorch-run/Inputs.h"
 #include "tools/rtorch-run/Outputs.h"
+#include "tools/rtorch-run/Record.h"
 #include "tools/rtorch-run/Support.h"
 #include "tools/rtorch-run/Trace.h"
 
@@ -148,7 +149,7 @@ Expected<void> writeOutputs(const Options &options,
 }
 
 /// The runs of one command, in order; stops at the first error.
-Expected<void> execute(const Options &options) {
+Expected<void> execute(const Options &options, RunRecord &record) {
   auto arrays = readInputs(options.inputs);
   if (!arrays)
     return arrays.error();
@@ -163,9 +164,11 @@ Expected<void> execute(const Options &options) {
   measured.load = now() - start;
 
   const ModuleInfo info = module->describe();
+  record.loaded(info, measured.load);
   auto inputs = Inputs::read(*arrays, info);
   if (!inputs)
     return inputs.error();
+  record.arguments(inputs->values());
   auto snapshot = StateSnapshot::take(*instance, info.states.size());
   if (!snapshot)
     return snapshot.error();
@@ -179,6 +182,7 @@ Expected<void> execute(const Options &options) {
   measured.first = now() - begin;
   if (!results)
     return results.error();
+  record.first(info, *results, measured.first, measured.copies);
   auto outputs = collectOutputs(info, inputs->values(), *results, *instance);
   if (!outputs)
     return outputs.error();
@@ -199,6 +203,7 @@ Expected<void> execute(const Options &options) {
     if (!seconds)
       return seconds.error();
     measured.latencies.push_back(*seconds);
+    record.latency(*seconds);
   }
   if (measured.latencies.empty())
     measured.latencies.push_back(measured.first);
@@ -215,6 +220,7 @@ Expected<void> execute(const Options &options) {
   if (!memory)
     return memory.error();
   measured.memory = *memory;
+  record.memory(*memory);
   if (auto written = writeOutputs(options, *outputs); !written)
     return written;
   report(options, info, *results, measured);
@@ -224,7 +230,9 @@ Expected<void> execute(const Options &options) {
 } // namespace
 
 int runModule(const Options &options) {
-  auto done = execute(options);
+  RunRecord record(options);
+  auto done = execute(options, record);
+  record.finish(done ? nullptr : &done.error());
   return done ? kDone : fail(done.error());
 }
 

@@ -49,6 +49,16 @@ int runCommand(int argc, char **argv) {
                  "write a trace of one more run, for Perfetto")
       ->type_name("TRACE.json");
   app.add_flag("--json", options.json, "print the report as JSON");
+  app.add_option(
+         "--store", options.record.store,
+         "record the run in the store of this directory (default: RTORCH_STORE, "
+         "or rtorch in the user's data directory)")
+      ->type_name("DIR");
+  app.add_flag("--no-store", options.record.off, "record nothing");
+  app.add_option("--quantile-error", options.record.epsilon,
+                 "bound of the rank error of recorded quantiles (default: 0.001)")
+      ->check(CLI::Range(1e-6, 0.5))
+      ->type_name("E");
   app.add_flag("--describe", describe,
                "print what the module takes and gives; runs nothing")
       ->excludes(inputs)

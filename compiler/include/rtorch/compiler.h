@@ -44,7 +44,18 @@ struct Report {
   uint64_t foldedBytes = 0;
   uint64_t channelsLast = 0; ///< activations laid out with the channels innermost
   std::vector<std::string> layoutCopies; ///< ops that need such a tensor in rows again
-  std::vector<std::pair<std::string, double>> seconds; ///< per phase, in order
+  uint64_t views = 0;                    ///< tensors that are memory of another
+  /// Copies that keep what eager's strides and aliasing are.
+  struct Copy {
+    std::string place;        ///< node and source line
+    std::string bytes;        ///< an expression over the program's symbols
+    int64_t exampleBytes = 0; ///< for the sizes of the exported example
+  };
+  std::vector<Copy> copies;
+  /// Tensors that kernels read and write, by the kind of their layout.
+  std::map<std::string, uint64_t> layouts;
+  std::vector<std::pair<std::string, double>> seconds;       ///< per phase, in order
+  std::vector<std::pair<std::string, double>> kernelSeconds; ///< per distinct kernel
   double totalSeconds = 0;
   uint64_t peakMemoryBytes = 0; ///< of the compiling process
   uint64_t codeBytes = 0;

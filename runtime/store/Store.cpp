@@ -1,0 +1,177 @@
+#include "runtime/store/Store.h"
+
+#include "runtime/store/Database.h"
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+
+namespace rtorch::store {
+namespace {
+
+/// Of the index; another one is thrown away.
+constexpr int64_t kVersion = 1;
+
+constexpr const char *kTables = R"(
+  CREATE TABLE runs(id TEXT PRIMARY KEY, kind TEXT, model TEXT, status TEXT,
+                    started_ns INTEGER, seconds REAL, latency REAL) WITHOUT ROWID;
+  CREATE INDEX runs_by_status ON runs(status);
+  PRAGMA user_version = 1;
+)";
+
+bool isCurrent(Database &index) {
+  Statement version = index.prepare("PRAGMA user_version");
+  return version.step() && version.integer(0) == kVersion;
+}
+
+std::unique_ptr<Database> openIndex(const std::filesystem::path &path) {
+  auto index = std::make_unique<Database>(path);
+  index->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;");
+  if (!isCurrent(*index)) {
+    index->execute("DROP TABLE IF EXISTS runs;");
+    index->execute(kTables);
+  }
+  return index;
+}
+
+void removeIndex(const std::filesystem::path &path) {
+  for (const char *suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::remove(path.string() + suffix, ignored);
+  }
+}
+
+} // namespace
+
+Store::Store(std::filesystem::path directory) : directory_(std::move(directory)) {
+  if (directory_.empty())
+    throw std::runtime_error("no store is named, and there is no home directory");
+  if (!std::filesystem::is_directory(directory_))
+    throw std::runtime_error("there is no store in '" + directory_.string() + "'");
+}
+
+Store::~Store() = default;
+
+void Store::open() {
+  if (index_)
+    return;
+  std::filesystem::path path = directory_ / "index.sqlite";
+  try {
+    index_ = openIndex(path);
+    refresh();
+  } catch (const DatabaseError &) {
+    index_.reset();
+    removeIndex(path);
+    try {
+      index_ = openIndex(path);
+    } catch (const DatabaseError &) { // the store is read-only
+      index_ = openIndex(":memory:");
+    }
+    refresh();
+  }
+}
+
+std::vector<std::string> Store::ids() const {
+  std::vector<std::string> ids;
+  std::error_code none;
+  for (const auto &entry : std::filesystem::directory_iterator(runs(), none))
+    ids.push_back(entry.path().filename().string());
+  std::ranges::sort(ids, std::greater<>());
+  return ids;
+}
+
+void Store::put(const RunFile &run) {
+  auto latency = run.metrics.find("latency_s");
+  index_->prepare("INSERT OR REPLACE INTO runs VALUES(?,?,?,?,?,?,?)")
+      .bind(1, run.id)
+      .bind(2, run.kind)
+      .bind(3, run.model)
+      .bind(4, run.status)
+      .bind(5, run.startedNs)
+      .bind(6, run.seconds())
+      .bind(7, latency == run.metrics.end() ? 0.0 : latency->second.p50)
+      .execute();
+}
+
+/// Reads runs that are new, and those that were still running.
+void Store::refresh() {
+  std::set<std::string> known, unfinished;
+  for (Statement rows = index_->prepare("SELECT id, status FROM runs"); rows.step();) {
+    known.insert(rows.text(0));
+    if (rows.text(1) == "running")
+      unfinished.insert(rows.text(0));
+  }
+  std::vector<std::string> present = ids();
+  std::set<std::string> left(known);
+  index_->execute("BEGIN");
+  for (const std::string &id : present) {
+    left.erase(id);
+    if (!known.contains(id) || unfinished.contains(id))
+      put(readRun(runs() / id));
+  }
+  for (const std::string &id : left)
+    index_->prepare("DELETE FROM runs WHERE id = ?").bind(1, id).execute();
+  index_->execute("COMMIT");
+}
+
+std::vector<RunRow> Store::list(const Filter &filter) {
+  open();
+  Statement rows = index_->prepare(
+      "SELECT id, kind, model, status, started_ns, seconds, latency FROM runs "
+      "WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR instr(model, ?2)) AND "
+      "(?3 = '' OR status = ?3) ORDER BY started_ns DESC, id DESC LIMIT ?4");
+  rows.bind(1, filter.kind).bind(2, filter.model).bind(3, filter.status);
+  rows.bind(4, filter.limit ? static_cast<int64_t>(filter.limit) : int64_t(-1));
+  std::vector<RunRow> result;
+  while (rows.step())
+    result.push_back({rows.text(0), rows.text(1), rows.text(2), rows.text(3),
+                      rows.integer(4), rows.real(5), rows.real(6)});
+  return result;
+}
+
+RunFile Store::find(const std::string &id) {
+  std::vector<std::string> matches;
+  for (const std::string &each : ids())
+    if (each == id)
+      return readRun(runs() / each);
+    else if (!id.empty() && each.starts_with(id))
+      matches.push_back(each);
+  if (matches.size() == 1)
+    return readRun(runs() / matches[0]);
+  throw std::runtime_error(
+      matches.empty() ? "there is no run '" + id + "' in '" + directory_.string() + "'"
+                      : std::to_string(matches.size()) + " runs begin with '" + id +
+                            "': " + matches[0] + ", " + matches[1] +
+                            (matches.size() > 2 ? ", ..." : ""));
+}
+
+size_t Store::rebuild() {
+  index_.reset();
+  removeIndex(directory_ / "index.sqlite");
+  open();
+  return ids().size();
+}
+
+void Store::remove(const std::string &id) {
+  std::filesystem::remove_all(runs() / id);
+  if (index_)
+    index_->prepare("DELETE FROM runs WHERE id = ?").bind(1, id).execute();
+}
+
+std::vector<std::string> verify(const RunFile &run) {
+  std::vector<std::string> problems = run.problems;
+  if (run.status == "unreadable" || run.status == "running")
+    return problems;
+  for (auto [file, count] :
+       {std::pair("events.jsonl", "events"), std::pair("metrics.jsonl", "records")}) {
+    size_t lines = readLines(run.directory / file, problems).size();
+    auto expected = run.facts.find(count);
+    if (expected != run.facts.end() && expected->is_number_unsigned() &&
+        expected->get<uint64_t>() != lines)
+      problems.push_back(std::string(file) + " has " + std::to_string(lines) +
+                         " records, expected " + expected->dump());
+  }
+  return problems;
+}
+
+} // namespace rtorch::store

@@ -1,0 +1,81 @@
+// The experiment store: all runs, found through an index.
+#pragma once
+
+#include "runtime/store/RunFile.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rtorch::store {
+
+class Database;
+
+/// A line of a list.
+struct RunRow {
+  std::string id, kind, model, status;
+  int64_t startedNs = 0;
+  double seconds = 0;
+  /// The median of "latency_s" for runs; 0 without one.
+  double latency = 0;
+};
+
+struct Filter {
+  std::string kind, model, status; // empty: any
+  size_t limit = 0;                // 0: all
+};
+
+/// Reads a store's directory. The index (index.sqlite) is a cache: one that is missing,
+/// of another version or damaged is made again from the runs' files. Where it cannot be
+/// written, the store is read without one. Failures throw std::runtime_error.
+class Store {
+public:
+  explicit Store(std::filesystem::path directory);
+  ~Store();
+
+  /// The newest first.
+  std::vector<RunRow> list(const Filter &filter);
+  /// The run of this id, or of the only id that begins so. Throws if there is none or
+  /// more than one.
+  RunFile find(const std::string &id);
+  /// Makes the index again; gives the number of runs.
+  size_t rebuild();
+  /// The ids of all runs, the newest first.
+  std::vector<std::string> ids() const;
+  void remove(const std::string &id);
+
+  const std::filesystem::path &directory() const { return directory_; }
+
+private:
+  std::filesystem::path runs() const { return directory_ / "runs"; }
+  void open();
+  void refresh();
+  void put(const RunFile &run);
+
+  std::filesystem::path directory_;
+  std::unique_ptr<Database> index_;
+};
+
+/// What is wrong with the files of a run, beyond what its reader saw.
+std::vector<std::string> verify(const RunFile &run);
+
+/// Number of fields by which runs differ, of "host", "options", ...
+struct Difference {
+  std::string name;
+  std::vector<std::string> values; // of each run; "-" where it is missing
+};
+struct MetricDelta {
+  std::string name;
+  std::vector<double> values; // medians
+  /// Last over first, where both are numbers and the first is not 0.
+  std::optional<double> ratio;
+};
+struct Comparison {
+  std::vector<Difference> facts;
+  std::vector<MetricDelta> metrics; // the largest change first
+};
+/// Configuration apart from numbers; what names the run itself is left out.
+Comparison compare(const std::vector<RunFile> &runs);
+
+} // namespace rtorch::store

@@ -1,0 +1,23 @@
+// The subcommands of rtorch-store. Each prints to stdout and gives an exit status; what
+// fails is thrown as std::runtime_error.
+#pragma once
+
+#include "runtime/store/Store.h"
+
+namespace rtorch::tools {
+
+int listRuns(store::Store &store, const store::Filter &filter, bool json);
+int showRun(store::Store &store, const std::string &id, bool json);
+int compareRuns(store::Store &store, const std::vector<std::string> &ids, bool json);
+/// All runs without ids. Status 1 if any has a problem.
+int verifyRuns(store::Store &store, const std::vector<std::string> &ids, bool json);
+int rebuildIndex(store::Store &store);
+/// Removes all but the newest `keep` runs, or those older than `days`; never one that
+/// is running.
+int collectGarbage(store::Store &store, size_t keep, double days, bool dry);
+/// Writes a file that is whole or absent. Its trailer ("rows", "complete") tells a copy
+/// that was cut.
+int exportRun(store::Store &store, const std::string &id, const std::string &format,
+              const std::string &output);
+
+} // namespace rtorch::tools
