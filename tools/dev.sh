@@ -17,9 +17,12 @@ usage: tools/dev.sh COMMAND
   demo            export MiniLM with its weights, compile it, search with it from a
                   C++ program, and compare with PyTorch
   test            every test: unit and lit tests of the release preset, unit tests
-                  under the address and thread sanitizers, pytest
-    --only PART   one of: release, asan, tsan, python (may be repeated)
-    --asan        the same as --only asan
+                  under the address and thread sanitizers, a few seconds of each
+                  fuzzer, pytest
+    --only PART   one of: release, asan, tsan, fuzz, python (may be repeated)
+    --asan        instead, the whole suite, pytest included, with a compiler and a
+                  runtime under the address and undefined-behaviour sanitizers
+  fuzz MINUTES    run each fuzzer for so long; what it finds is in build/fuzz/found
   difftest N      compare N random programs with eager PyTorch; what goes wrong is made
                   smaller and printed as a script
   lint [--fix]    clang-format, clang-tidy on changed files, ruff
@@ -183,10 +186,35 @@ test_python() {
     "$venv/bin/python" -m pytest tests 2>&1 | tee "$logs/test-python.log"
 }
 
+# The end-to-end tests with the sanitized commands and runtime. The runtime is loaded into
+# an uninstrumented Python, so the sanitizer's library comes first; the commands have it
+# built in. libMLIR is not instrumented: containers that both sides touch look overflowed.
+# Python and PyTorch do not free all they allocate.
+test_asan_all() {
+  local options=detect_container_overflow=0:strict_string_checks=1 runtime
+  build_preset asan-all || return
+  ASAN_OPTIONS=$options UBSAN_OPTIONS=print_stacktrace=1 run_ctest asan-all || return
+  runtime=$(clang++-22 -print-file-name=libclang_rt.asan-x86_64.so) || return
+  [[ -e $runtime ]] || runtime=$(clang++-22 -print-file-name=libclang_rt.asan.so)
+  RTORCH_BUILD=$root/build/asan-all LD_PRELOAD=$runtime \
+    ASAN_OPTIONS=$options:detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+    HYPOTHESIS_PROFILE=${HYPOTHESIS_PROFILE:-quick} \
+    "$venv/bin/python" -m pytest tests/e2e 2>&1 | tee "$logs/test-asan-all.log"
+}
+
+# The fuzzers, each for the seconds that CMake has for it.
+test_fuzz() {
+  cmake --preset fuzz -DRTORCH_PYTHON="$venv/bin/python" >"$logs/configure-fuzz.log" 2>&1 ||
+    { cat "$logs/configure-fuzz.log" >&2; return 1; }
+  ninja -C build/fuzz --quiet rtorch_fuzzers || return
+  ctest --test-dir build/fuzz -R '^(fuzz_|import_archives$)' -j "$jobs" --output-on-failure \
+    --no-tests=error 2>&1 | tee "$logs/test-fuzz.log"
+}
+
 # What ctest and pytest said at their end, once more, below everything else.
 print_summaries() {
   local name log
-  for name in release asan tsan python; do
+  for name in release asan asan-all tsan fuzz python; do
     log=$logs/test-$name.log
     [[ " $* " == *" $name "* && -f $log ]] || continue
     echo "-- $name"
@@ -196,10 +224,10 @@ print_summaries() {
 }
 
 command_test() {
-  local parts=() all=(release asan tsan python) name
+  local parts=() all=(release asan tsan fuzz python) name
   while [[ $# -gt 0 ]]; do
     case $1 in
-    --asan) parts+=(asan) ;;
+    --asan) parts+=(asan-all) ;;
     --only)
       [[ $# -ge 2 ]] || wrong_usage "--only needs the name of a part"
       [[ " ${all[*]} " == *" $2 "* ]] ||
@@ -225,6 +253,8 @@ command_test() {
       case $name in
       release) part "test release" run_ctest release || failed+=(release) ;;
       asan | tsan) part "build and test $name" test_sanitized "$name" || failed+=("$name") ;;
+      asan-all) part "build and test asan-all" test_asan_all || failed+=(asan-all) ;;
+      fuzz) part "build and test fuzz" test_fuzz || failed+=(fuzz) ;;
       python) part "test python" test_python || failed+=(python) ;;
       esac
     done
@@ -232,6 +262,28 @@ command_test() {
   print_timings
   print_summaries "${parts[@]}"
   [[ ${#failed[@]} -eq 0 ]] || fail "failed: ${failed[*]}"
+}
+
+# --- fuzzers ------------------------------------------------------------------
+
+# Goes on with the corpora of earlier runs; the test of the preset makes the seeds.
+command_fuzz() {
+  [[ $# -eq 1 && $1 =~ ^[1-9][0-9]*$ ]] || wrong_usage "fuzz needs the number of minutes"
+  mkdir -p "$logs" build/fuzz/found
+  part "install" install_missing
+  part "build and test fuzz" test_fuzz || { print_timings; exit 1; }
+  local fuzzer name failed=()
+  for fuzzer in build/fuzz/bin/rtorch_fuzz_*; do
+    name=${fuzzer##*rtorch_fuzz_}
+    [[ $name == seeds ]] && continue
+    part "fuzz $name" "$fuzzer" -max_total_time=$(($1 * 60)) -timeout=20 \
+      -rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=65536 -print_final_stats=1 \
+      -verbosity=0 -artifact_prefix="build/fuzz/found/$name-" \
+      "build/fuzz/tests/fuzz/corpus/$name" "build/fuzz/tests/fuzz/seeds/$name" ||
+      failed+=("$name")
+  done
+  print_timings
+  [[ ${#failed[@]} -eq 0 ]] || fail "found something: ${failed[*]}; see build/fuzz/found"
 }
 
 # --- random programs ----------------------------------------------------------
@@ -258,7 +310,7 @@ command_lint() {
 command=$1
 shift
 case $command in
-build | demo | test | difftest | lint) "command_$command" "$@" ;;
+build | demo | test | fuzz | difftest | lint) "command_$command" "$@" ;;
 -h | --help | help) usage ;;
 *) wrong_usage "does not know the command '$command'" ;;
 esac

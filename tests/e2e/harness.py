@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
 os.environ["RTORCH_STORE"] = ""  # tests do not record their runs, unless they say so
 
+# Commands have their sanitizer built in; the one loaded first is for Python alone.
+PROGRAM_ENVIRONMENT = {key: os.environ[key] for key in os.environ if key != "LD_PRELOAD"}
+
 # --- commands -----------------------------------------------------------------
 
 
@@ -37,7 +40,14 @@ def command(name: str, *args: Any, timeout: float = 300) -> subprocess.Completed
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; run tools/dev.sh build")
     words = [str(path), *map(str, args)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=PROGRAM_ENVIRONMENT,
+    )
 
 
 def succeed(name: str, *args: Any) -> subprocess.CompletedProcess[str]:
@@ -214,7 +224,14 @@ def run_command(
 # --- guarantees of the runtime ---------------------------------------------------
 
 
-def measure(check: str, module: Path, calls: Sequence[tuple], **options: Any) -> dict[str, float]:
+def measure(
+    check: str,
+    module: Path,
+    calls: Sequence[tuple],
+    *,
+    env: dict[str, str] | None = None,
+    **options: Any,
+) -> dict[str, float]:
     """What tests/guarantees measures of a module with the arguments of these calls."""
     inputs = []
     for i, args in enumerate(calls):
@@ -223,7 +240,13 @@ def measure(check: str, module: Path, calls: Sequence[tuple], **options: Any) ->
         np.savez(inputs[-1], **leaves)
     words = [str(word) for word in (BUILD / "tests" / "rtorch-guarantees", check, module, *inputs)]
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=300, check=False, **options
+        words,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=PROGRAM_ENVIRONMENT | (env or {}),
+        **options,
     )
     assert done.returncode == 0, f"{words} exited with {done.returncode}:\n{done.stderr}"
     lines = (line.split() for line in done.stdout.splitlines())

@@ -17,13 +17,22 @@ def dev(*args: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_the_commands():
     done = dev("--help")
     assert done.returncode == 0
-    for command in ("build", "demo", "test", "lint"):
+    for command in ("build", "demo", "test", "fuzz", "lint"):
         assert f"\n  {command}" in done.stdout
 
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["fly"], ["build", "now"], ["test", "--only"], ["test", "--only", "x"], ["test", "-k"]],
+    [
+        [],
+        ["fly"],
+        ["build", "now"],
+        ["test", "--only"],
+        ["fuzz"],
+        ["fuzz", "0"],
+        ["test", "--only", "x"],
+        ["test", "-k"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_2(args):

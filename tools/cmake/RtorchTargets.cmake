@@ -15,7 +15,9 @@ target_compile_options(rtorch_options INTERFACE
 if(RTORCH_SANITIZE)
   target_compile_options(rtorch_options INTERFACE
     -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
+    -fno-sanitize-recover=all
+    # It looks for a signature before each function, and kernels have none.
+    $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
   target_link_options(rtorch_options INTERFACE -fsanitize=${RTORCH_SANITIZE})
 endif()
 
