@@ -147,22 +147,31 @@ SmallVector<Dims> ScanOp::eagerStrides(layout::Guards &) {
 LogicalResult SortOp::verify() {
   TensorType x = tensorType(getX()), values = tensorType(getValues()),
              indices = tensorType(getIndices());
+  // sort_c2
+  int64_t dim = getDim();
+  if (dim < 0 || dim >= x.getRank())
+    return emitOpError() << "expects a dim below rank " << x.getRank() << ", but got "
+                         << dim;
   // sort_c1
-  if (x.getSizes() != values.getSizes() || x.getSizes() != indices.getSizes() ||
+  Dims sizes = x.getSizes();
+  if (values.getRank() == x.getRank())
+    sizes[dim] = values.getSize(dim);
+  bool fewer = layout::Guards().query(layout::Relation::Lt, x.getSize(dim),
+                                      sizes[dim]) != layout::Answer::Proven;
+  if (sizes != values.getSizes() || sizes != indices.getSizes() || !fewer ||
       x.getElementType() != values.getElementType())
     return emitOpError() << "expects results of sizes " << printSizes(x)
-                         << " and values of dtype " << x.getElementType()
-                         << ", but got " << values << " and " << indices;
-  // sort_c2
-  if (static_cast<int64_t>(getDim()) < 0 ||
-      static_cast<int64_t>(getDim()) >= x.getRank())
-    return emitOpError() << "expects a dim below rank " << x.getRank() << ", but got "
-                         << static_cast<int64_t>(getDim());
+                         << ", or fewer along dim " << dim << ", and values of dtype "
+                         << x.getElementType() << ", but got " << values << " and "
+                         << indices;
   return success();
 }
 
 SmallVector<Dims> SortOp::eagerStrides(layout::Guards &guards) {
-  Dims strides = layout::preserveStrides(tensorType(getX()).getLayout(), guards);
+  TensorType x = tensorType(getX());
+  Dims sizes = tensorType(getValues()).getSizes();
+  Dims strides = sizes == x.getSizes() ? layout::preserveStrides(x.getLayout(), guards)
+                                       : layout::contiguousStrides(sizes);
   return {strides, strides};
 }
 

@@ -111,9 +111,11 @@ def Rt_ScanOp : Rt_ComputeOp<"scan"> {
 def Rt_SortOp : Rt_ComputeOp<"sort"> {
   let summary = "elements along a dim in order, and where they were";
   let description = [{
-    Stable; NaN counts as larger than any number.
+    Stable; NaN counts as larger than any number. Results that are smaller than `x` along
+    `dim` are the first of all.
 
-    - (C1) `x`, `values` and `indices` have equal sizes, and `values` the dtype of `x`.
+    - (C1) `values` and `indices` have the sizes of `x`, or fewer elements along `dim`, and
+      `values` the dtype of `x`.
     - (C2) `dim` is a dim of `x`.
 
     Example:

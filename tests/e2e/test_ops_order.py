@@ -179,3 +179,28 @@ def test_accuracy_of_long_sums(tmp_path):
     compiled = harness.compile_module(tmp_path, optable.Function(lambda x: x.cumsum(0)), (x,))
     (ours,) = compiled(x)
     assert torch.equal(ours, x.double().cumsum(0).float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32, torch.int64], ids=str)
+def test_first_of_long_lines(tmp_path, dtype):
+    """Lines long enough that candidates are thinned out many times."""
+    x = torch.randperm(4 * 3000).reshape(4, 3000).to(dtype)
+    x[1] = torch.arange(3000)
+    x[2] = torch.arange(3000).flip(0)
+    equal = x.clone()
+    equal[3] = 7
+    special = x.clone()
+    if dtype.is_floating_point:
+        special[0, ::50] = torch.nan
+        special[3, 5::70] = torch.inf
+        special[3, 9::70] = -torch.inf
+    rows = {
+        "largest": lambda x: x.topk(50)[0],
+        "least": lambda x: x.topk(7, largest=False)[0],
+        "many": lambda x: x.topk(1600)[0],
+        "one": lambda x: x.topk(1)[0],
+        "indices": lambda x: x.gather(1, x.topk(90)[1]),
+        "across": lambda x: x.mT.topk(40, 0)[0],
+        "kth": lambda x: x.kthvalue(77)[0],
+    }
+    optable.check_rows(tmp_path, rows, (x,), (equal,), (special,))

@@ -12,6 +12,9 @@ using rtorch::rt::tensorType;
 namespace rtorch::codegen {
 namespace {
 
+/// The first few of a line are found among so many candidates or more.
+constexpr int64_t kLeastRoom = 64;
+
 class SortKernel {
 public:
   SortKernel(KernelState &state, rt::SortOp sort) : state_(state), sort_(sort) {
@@ -24,6 +27,13 @@ public:
 
 private:
   void emitLine(gemm::Emitter &e, const Indices &position, Value scratch);
+  /// The words of the line that may be among the first.
+  struct Words {
+    Value from, to, count;
+  };
+  Words collectAll(gemm::Emitter &e, const Indices &position, Words room);
+  Words collectFirst(gemm::Emitter &e, const Indices &position, Words room);
+  Value wordAt(gemm::Emitter &e, const Indices &position, Value i);
   /// An integer that orders like `x`, NaN last.
   Value keyOf(FormulaBuilder &f, Value x) const;
   Value pack(gemm::Emitter &e, Value key, Value index) const;
@@ -34,10 +44,24 @@ private:
   void mergeRuns(gemm::Emitter &e, Value from, Value to, Value start, Value middle,
                  Value end);
 
+  /// Above all words.
+  Value highestWord(gemm::Emitter &e) const {
+    auto word = cast<IntegerType>(wordType(e.b));
+    return arith::ConstantOp::create(
+        e.b, e.loc,
+        e.b.getIntegerAttr(word, APInt::getSignedMaxValue(word.getWidth())));
+  }
   int64_t wordBytes() const { return wide_ ? 16 : 8; }
   Type keyType(OpBuilder &b) const { return b.getIntegerType(wide_ ? 64 : 32); }
   Type wordType(OpBuilder &b) const { return b.getIntegerType(wide_ ? 128 : 64); }
   Expr lineSize() const { return tensorType(sort_.getX()).getSize(sort_.getDim()); }
+  /// Elements that are asked for.
+  Expr kept() const { return tensorType(sort_.getValues()).getSize(sort_.getDim()); }
+  bool keepsAll() const { return kept() == lineSize(); }
+  /// Words that a half of the scratch memory holds.
+  Expr capacity() const {
+    return keepsAll() ? lineSize() : layout::max(kept() * 2, kLeastRoom);
+  }
   SliceNest nest() const;
 
   KernelState &state_;
@@ -58,7 +82,7 @@ SliceNest SortKernel::nest() const {
 KernelInfo SortKernel::info() const {
   KernelInfo info;
   info.grid = nest().grid();
-  info.scratchBytes = layout::ceildiv(lineSize() * wordBytes(), 64) * 128;
+  info.scratchBytes = layout::ceildiv(capacity() * wordBytes(), 64) * 128;
   return info;
 }
 
@@ -151,21 +175,68 @@ Value SortKernel::mergeSort(gemm::Emitter &e, Value from, Value to, Value count)
   return passes.getResult(1);
 }
 
+Value SortKernel::wordAt(gemm::Emitter &e, const Indices &position, Value i) {
+  FormulaBuilder f(e.b, e.loc);
+  Indices here = position;
+  here[sort_.getDim()] = Index{i};
+  Evaluator values(state_, e.b, e.loc, 1, {});
+  return pack(e, keyOf(f, values.at(sort_.getX(), here)), i);
+}
+
+SortKernel::Words SortKernel::collectAll(gemm::Emitter &e, const Indices &position,
+                                         Words room) {
+  Value count = e.lower(lineSize(), state_.symbols);
+  e.loop(count, [&](Value i) {
+    e.store(wordAt(e, position, i), e.address(wordType(e.b), room.from, i));
+  });
+  return {room.from, room.to, count};
+}
+
+SortKernel::Words SortKernel::collectFirst(gemm::Emitter &e, const Indices &position,
+                                           Words room) {
+  Type word = wordType(e.b);
+  Value size = e.lower(lineSize(), state_.symbols);
+  Value kept = e.lower(this->kept(), state_.symbols);
+  Value capacity = e.lower(this->capacity(), state_.symbols);
+  // Candidates, where they are, the other half, and what all further ones are below.
+  SmallVector<Value> state{e.constant(0), room.from, room.to, highestWord(e)};
+  state = e.loop(
+      e.constant(0), size, 1, state,
+      [&](Value i, ValueRange current) -> SmallVector<Value> {
+        Value count = current[0], from = current[1], to = current[2];
+        Value candidate = wordAt(e, position, i);
+        e.store(candidate, e.address(word, from, count));
+        Value below = e.less(candidate, current[3]);
+        Value next =
+            e.add(count, arith::ExtUIOp::create(e.b, e.loc, e.b.getI64Type(), below));
+        auto full = scf::IfOp::create(e.b, e.loc, current.getTypes(),
+                                      e.equal(next, capacity), true);
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToStart(full.thenBlock());
+        Value sorted = mergeSort(e, from, to, capacity);
+        Value isFrom =
+            LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::eq, sorted, from);
+        Value other = e.select(isFrom, to, from);
+        Value last = e.max(e.sub(kept, e.constant(1)), e.constant(0));
+        Value limit = e.load(word, e.address(word, sorted, last));
+        scf::YieldOp::create(e.b, e.loc, ValueRange{kept, sorted, other, limit});
+        e.b.setInsertionPointToStart(full.elseBlock());
+        scf::YieldOp::create(e.b, e.loc, ValueRange{next, from, to, current[3]});
+        return SmallVector<Value>(full.getResults());
+      });
+  return {state[1], state[2], state[0]};
+}
+
 void SortKernel::emitLine(gemm::Emitter &e, const Indices &position, Value scratch) {
   FormulaBuilder f(e.b, e.loc);
   Type word = wordType(e.b);
   int64_t dim = sort_.getDim();
-  Value count = e.lower(lineSize(), state_.symbols);
-  Expr half = layout::ceildiv(lineSize() * wordBytes(), 64) * 64;
+  Expr half = layout::ceildiv(capacity() * wordBytes(), 64) * 64;
   Value other = e.address(e.b.getI8Type(), scratch, e.lower(half, state_.symbols));
-  e.loop(count, [&](Value i) {
-    Indices here = position;
-    here[dim] = Index{i};
-    Evaluator values(state_, e.b, e.loc, 1, {});
-    Value key = keyOf(f, values.at(sort_.getX(), here));
-    e.store(pack(e, key, i), e.address(word, scratch, i));
-  });
-  Value sorted = mergeSort(e, scratch, other, count);
+  Words words = keepsAll() ? collectAll(e, position, {scratch, other, {}})
+                           : collectFirst(e, position, {scratch, other, {}});
+  Value sorted = mergeSort(e, words.from, words.to, words.count);
+  Value count = e.lower(kept(), state_.symbols);
   size_t inputs = state_.kernel.getBlock().getNumArguments();
   auto results = state_.kernel.getYield().getOperands();
   e.loop(count, [&](Value i) {

@@ -456,15 +456,19 @@ Value Emitter::scan(Value x, int64_t dim, StringRef combine) {
   return x ? compute<rt::ScanOp>(sizesOf(x), dtypeOf(x), x, dim, combine) : x;
 }
 
-std::pair<Value, Value> Emitter::sort(Value x, int64_t dim, bool descending) {
+std::pair<Value, Value> Emitter::sort(Value x, int64_t dim, bool descending,
+                                      std::optional<Expr> count) {
   if (!x)
     return {};
-  Type values = rowMajor(sizesOf(x), dtypeOf(x));
-  Type indices = rowMajor(sizesOf(x), ScalarType::Long);
+  Dims sizes = sizesOf(x);
+  if (count)
+    sizes[dim] = *count;
+  Type values = rowMajor(sizes, dtypeOf(x));
+  Type indices = rowMajor(sizes, ScalarType::Long);
   auto op = rt::SortOp::create(builder, loc, values, indices, x, dim, descending);
   SmallVector<Dims> strides = op.eagerStrides(guards);
   for (auto [result, dims] : llvm::zip_equal(op->getResults(), strides))
-    result.setType(withLayout(result, {sizesOf(x), dims, 0}));
+    result.setType(withLayout(result, {sizes, dims, 0}));
   return {op.getValues(), op.getIndices()};
 }
 

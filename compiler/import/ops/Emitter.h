@@ -137,8 +137,9 @@ public:
                      llvm::StringRef combine);
   /// Running combinations along a dim.
   Value scan(Value x, int64_t dim, llvm::StringRef combine);
-  /// Elements in order, stable, and where they were.
-  std::pair<Value, Value> sort(Value x, int64_t dim, bool descending);
+  /// Elements in order, stable, and where they were; the first `count` or all.
+  std::pair<Value, Value> sort(Value x, int64_t dim, bool descending,
+                               std::optional<Expr> count = std::nullopt);
   Value cat(llvm::ArrayRef<Value> inputs, int64_t dim);
   /// `x` from index `low` on in a tensor of `sizes`, with `value` around it; what lies
   /// outside of it is cut off.

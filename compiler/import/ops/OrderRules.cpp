@@ -116,9 +116,9 @@ Results topk(Call &c) {
               << ", but got " << k.str();
     return mlir::failure();
   }
-  Pair sorted = c.sort(line.x, line.dim, c.boolean("largest", true));
+  Pair sorted = c.sort(line.x, line.dim, c.boolean("largest", true), k);
   for (Value *part : {&sorted.first, &sorted.second})
-    *part = c.cloneRowMajor(c.slice(*part, line.dim, 0, k));
+    *part = rowMajor(c, *part);
   return inRank(c, line, sorted);
 }
 
@@ -149,9 +149,15 @@ Results kthValue(Call &c) {
   Line line = lineOf(c);
   if (!line.x)
     return mlir::failure();
-  Value place = placeEverywhere(c, line.x, line.dim, *c.expr("k") - 1);
+  Expr k = *c.expr("k");
+  Value place = placeEverywhere(c, line.x, line.dim, k - 1);
+  std::optional<Expr> count; // all, where k may be too large or none
+  if (c.guards.query(layout::Relation::Le, k, sizeOf(line.x, line.dim)) ==
+          layout::Answer::Proven &&
+      c.guards.query(layout::Relation::Le, 1, k) == layout::Answer::Proven)
+    count = k;
   return inRank(c, line,
-                pick(c, c.sort(line.x, line.dim, false), place, line.dim,
+                pick(c, c.sort(line.x, line.dim, false, count), place, line.dim,
                      c.boolean("keepdim") || rankOf(line.self) == 0));
 }
 

@@ -414,8 +414,16 @@ func.func @scan_c3_combine(%x: !rt.tensor<4x6xf32>) {
 // -----
 
 func.func @sort_c1_result_sizes(%x: !rt.tensor<4x6xf32>) {
-  // expected-error @+1 {{'rt.sort' op expects results of sizes [4, 6] and values of dtype 'f32'}}
+  // expected-error @+1 {{'rt.sort' op expects results of sizes [4, 6], or fewer along dim 1, and values of dtype 'f32'}}
   %v, %i = rt.sort %x 1 descending false : !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>, !rt.tensor<4xi64>
+  rt.return
+}
+
+// -----
+
+func.func @sort_c1_more_than_there_are(%x: !rt.tensor<4x6xf32>) {
+  // expected-error @+1 {{'rt.sort' op expects results of sizes [4, 6], or fewer along dim 1, and values of dtype 'f32'}}
+  %v, %i = rt.sort %x 1 descending false : !rt.tensor<4x6xf32> -> !rt.tensor<4x7xf32>, !rt.tensor<4x7xi64>
   rt.return
 }
 
