@@ -7,6 +7,8 @@
 
 #include <rtorch/runtime.h>
 
+#include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstdio>
@@ -313,6 +315,22 @@ void checkFootprint(const char *path, const AllInputs &inputs) {
   print("constants_kb", double(memory.constant_bytes) / 1024);
 }
 
+/// Nanoseconds of one call: the smallest mean of several batches, so that a disturbance
+/// of the machine does not count.
+void checkCall(const char *path, const AllInputs &inputs) {
+  const Module module(path);
+  Instance instance(module);
+  constexpr int batches = 50, calls = 2000;
+  double smallest = 1e30;
+  for (int batch = 0; batch < batches; ++batch) {
+    const auto begin = Clock::now();
+    for (int i = 0; i < calls; ++i)
+      instance.run(inputs.front(), 1);
+    smallest = std::min(smallest, millisecondsSince(begin) * 1e6 / calls);
+  }
+  print("ns_per_call", smallest);
+}
+
 struct Check {
   const char *name;
   void (*run)(const char *path, const AllInputs &inputs);
@@ -324,6 +342,7 @@ constexpr Check kChecks[] = {
     {"together", checkTogether},
     {"reload", checkReload},
     {"footprint", checkFootprint},
+    {"call", checkCall},
 };
 
 } // namespace
