@@ -368,6 +368,8 @@ LogicalResult ProgramTranslator::bindResults(const Graph &graph, const Node &nod
 LogicalResult ProgramTranslator::translate(const Graph &graph, const Node &node,
                                            Values &values,
                                            const std::vector<bool> &used) {
+  if (isDead(node, used))
+    return success();
   if (isInlinedWrapper(node))
     return inlineBody(graph, node, values);
   if (isLoopOrBranch(node))
@@ -423,7 +425,8 @@ LogicalResult ProgramTranslator::addMutations() {
     if (failed(Emitter(builder_, guards_, loc, "mutation of '" + output.target + "'")
                    .write(value, target)))
       return failure();
-    // In eager the new content is the mutated tensor: a result that is one is the other.
+    // In eager the new content is the mutated tensor: a result that is one is the
+    // other.
     if (!isCallers(program_.graph, source->id))
       values_[source->id] = target;
   }

@@ -11,6 +11,8 @@ mlir::Location locationOf(mlir::MLIRContext *context, const Node &node);
 
 /// Which values of the graph a node or an output uses.
 std::vector<bool> usedValues(const Graph &graph);
+/// Whether the node computes nothing but what is not used: exporters leave some.
+bool isDead(const Node &node, const std::vector<bool> &used);
 
 /// Whether a node runs its sub-graph once as it is: a wrapper without effect here.
 bool isInlinedWrapper(const Node &node);

@@ -18,16 +18,33 @@ Location locationOf(MLIRContext *context, const Node &node) {
   return NameLoc::get(StringAttr::get(context, node.name), place);
 }
 
+/// Whether nothing happens by the node but its results.
+static bool isPure(const Node &node) {
+  llvm::StringRef op = node.op, name = op.rsplit('.').first;
+  return !node.outputs.empty() &&
+         (op.starts_with("aten.") || op.starts_with("prims.")) &&
+         !name.ends_with("_") && !op.ends_with(".out") && !name.contains("assert");
+}
+
+bool isDead(const Node &node, const std::vector<bool> &used) {
+  auto isUsed = [&](const Argument &output) {
+    return llvm::any_of(translate::referencesOf(output),
+                        [&](ValueId id) { return used[id]; });
+  };
+  return isPure(node) && llvm::none_of(node.outputs, isUsed);
+}
+
 std::vector<bool> usedValues(const Graph &graph) {
   std::vector<bool> used(graph.values.size());
   auto use = [&](const Argument &argument) {
     for (ValueId id : translate::referencesOf(argument))
       used[id] = true;
   };
-  for (const Node &node : graph.nodes)
-    for (const NamedArgument &argument : node.arguments)
-      use(argument.value);
   std::ranges::for_each(graph.outputs, use);
+  for (const Node &node : llvm::reverse(graph.nodes))
+    if (!isDead(node, used))
+      for (const NamedArgument &argument : node.arguments)
+        use(argument.value);
   return used;
 }
 
@@ -150,8 +167,10 @@ void SupportCheck::check(const Graph &graph, const Node &node) {
 }
 
 void SupportCheck::check(const Graph &graph) {
+  std::vector<bool> used = usedValues(graph);
   for (const Node &node : graph.nodes)
-    check(graph, node);
+    if (!isDead(node, used))
+      check(graph, node);
 }
 
 void SupportCheck::check(const Program &program) {

@@ -117,3 +117,25 @@ def test_what_depends_on_a_dynamic_size_does_not_fold(tmp_path, decomposed):
     )
     for size in (7, 1, 30):
         compiled.check(torch.randn(size, 5))
+
+
+class WeightNormed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        normed = torch.nn.utils.parametrizations.weight_norm
+        self.convolution = normed(torch.nn.Conv1d(4, 6, 3), dim=2)
+        self.rows = normed(torch.nn.Linear(5, 3))
+        self.whole = normed(torch.nn.Linear(5, 3), dim=None)
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, 0.1, 1)
+
+    def forward(self, x):
+        return self.convolution(x), self.rows(x), self.whole(x)
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_normed_weights_fold(tmp_path, decomposed):
+    x = torch.randn(2, 4, 5)
+    compiled = harness.compile_module(tmp_path, WeightNormed().eval(), (x,), decomposed=decomposed)
+    compiled.check(x)
+    assert compiled.report["folded_constants"] == 3

@@ -451,3 +451,18 @@ def test_dropout_in_training_mode_is_refused(tmp_path):
 def test_data_dependent_sizes_are_refused(tmp_path):
     report = refused(tmp_path, lambda x: x[x > 0], (torch.randn(3),))
     assert "depends on data" in report
+
+
+class Idle(torch.nn.Module):
+    """Computes what nothing uses, with ops that have no rule."""
+
+    def forward(self, x):
+        chance = torch.rand([]) < 0.1
+        torch.where(chance, x, torch.fft.fft(x).real)
+        return x + 1
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_what_nothing_uses_needs_no_support(tmp_path, decomposed):
+    x = torch.randn(3, 5)
+    harness.compile_module(tmp_path, Idle(), (x,), decomposed=decomposed).check(x)

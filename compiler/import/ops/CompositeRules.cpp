@@ -636,6 +636,19 @@ Value distance(Call &c) {
                     : difference;
 }
 
+/// v * (g / |v|), the norm over all dims but one; -1 stands for none.
+Value weightNorm(Call &c) {
+  Value v = c.tensor("v"), g = c.tensor("g");
+  if (!v || !g)
+    return {};
+  int64_t kept = c.integer("dim").value_or(0);
+  std::vector<int64_t> dims = allDims(rankOf(v));
+  if (kept != -1)
+    dims.erase(dims.begin() + wrapDim(kept, rankOf(v)));
+  Value norm = normOver(c, v, 2, dims, /*keep=*/kept != -1);
+  return c.binary<rt::MulOp>(v, c.binary<rt::DivOp>(g, norm));
+}
+
 //===----------------------------------------------------------------------===//
 // Nearness, membership
 //===----------------------------------------------------------------------===//
@@ -826,6 +839,7 @@ void addCompositeRules(RuleTable &table) {
     return x ? normOver(c, x, 2, c.dims("dim", rankOf(x)), c.boolean("keepdim")) : x;
   });
   addRule(table, {"aten.dist.default"}, distance);
+  addRule(table, {"aten._weight_norm.default"}, weightNorm);
 
   addRule(table, {"aten.isclose.default"}, isClose);
   addRule(

@@ -101,11 +101,11 @@ Value repeatInterleave(Call &c) {
 }
 
 /// The dims in reverse order of their indices.
-Value flip(Call &c) {
+Value flip(Call &c, const std::vector<int64_t> &dims) {
   Value x = c.tensor("self"), result = x;
   if (!x)
     return x;
-  for (int64_t dim : c.integers("dims")) {
+  for (int64_t dim : dims) {
     dim = wrapDim(dim, rankOf(x));
     Expr size = sizeOf(x, dim);
     result = c.indexSelect(result, c.iota(size, ScalarType::Long, size - 1, -1), dim);
@@ -221,7 +221,10 @@ void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.tile.default"},
           [](Call &c) { return repeat(c, c.tensor("self"), c.exprs("dims")); });
   addRule(table, {"aten.repeat_interleave.self_int"}, repeatInterleave);
-  addRule(table, {"aten.flip.default"}, flip);
+  addRule(table, {"aten.flip.default"},
+          [](Call &c) { return flip(c, c.integers("dims")); });
+  addRule(table, {"aten.flipud.default"}, [](Call &c) { return flip(c, {0}); });
+  addRule(table, {"aten.fliplr.default"}, [](Call &c) { return flip(c, {1}); });
   addRule(table, {"aten.roll.default"}, roll);
   addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
   addRule(table, {"aten.select_scatter.default"}, selectScatter);

@@ -62,7 +62,8 @@ Value rmsNorm(Call &c) {
   result = c.convert(result, dtypeOf(x));
   layout::Layout layout = layoutOf(x);
   layout::MemoryFormat format = layout::suggestMemoryFormat(layout, c.guards);
-  return result ? c.withStrides(result, layout::stridesOf(format, layout.sizes)) : result;
+  return result ? c.withStrides(result, layout::stridesOf(format, layout.sizes))
+                : result;
 }
 
 /// A value a channel as [1, C, 1, ...].

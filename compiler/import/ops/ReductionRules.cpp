@@ -308,10 +308,15 @@ void addReductionRules(RuleTable &table) {
           {"aten.norm.Scalar", "aten.norm.ScalarOpt_dim", "aten.norm.ScalarOpt_dtype",
            "aten.norm.ScalarOpt_dim_dtype"},
           [](Call &c) { return norm(c, "p"); });
-  addRule(table, {"aten.softmax.int", "aten._softmax.default"}, softmax<rt::SoftmaxOp>);
-  addRule(table, {"aten.log_softmax.int", "aten._log_softmax.default"},
+  addRule(table,
+          {"aten.softmax.int", "aten._softmax.default", "aten.special_softmax.default"},
+          softmax<rt::SoftmaxOp>);
+  addRule(table,
+          {"aten.log_softmax.int", "aten._log_softmax.default",
+           "aten.special_log_softmax.default"},
           softmax<rt::LogSoftmaxOp>);
-  addRule(table, {"aten.logsumexp.default"}, logSumExp);
+  addRule(table, {"aten.logsumexp.default", "aten.special_logsumexp.default"},
+          logSumExp);
 }
 
 } // namespace rtorch::translate

@@ -300,10 +300,12 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.swapaxes.default"},
           [](Call &c) { return transposeDims(c, "axis0", "axis1"); });
   addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeAll);
-  addView(table, {"aten.mT.default", "aten.adjoint.default"}, [](Call &c) -> Value {
-    Value x = c.tensor("self");
-    return x && rankOf(x) >= 2 ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1) : x;
-  });
+  addView(table, {"aten.mT.default", "aten.adjoint.default", "aten.matrix_H.default"},
+          [](Call &c) -> Value {
+            Value x = c.tensor("self");
+            return x && rankOf(x) >= 2 ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1)
+                                       : x;
+          });
   addView(table, {"aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"},
           squeeze);
   addView(table, {"aten.unsqueeze.default"}, unsqueeze);
