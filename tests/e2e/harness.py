@@ -28,8 +28,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
 os.environ["RTORCH_STORE"] = ""  # tests do not record their runs, unless they say so
 
-# Commands have their sanitizer built in; the one loaded first is for Python alone.
-PROGRAM_ENVIRONMENT = {key: os.environ[key] for key in os.environ if key != "LD_PRELOAD"}
+
+def program_environment() -> dict[str, str]:
+    """Commands have their sanitizer built in; the one loaded first is for Python alone."""
+    return {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+
 
 # --- commands -----------------------------------------------------------------
 
@@ -46,7 +49,7 @@ def command(name: str, *args: Any, timeout: float = 300) -> subprocess.Completed
         text=True,
         timeout=timeout,
         check=False,
-        env=PROGRAM_ENVIRONMENT,
+        env=program_environment(),
     )
 
 
@@ -245,7 +248,7 @@ def measure(
         text=True,
         timeout=300,
         check=False,
-        env=PROGRAM_ENVIRONMENT | (env or {}),
+        env=program_environment() | (env or {}),
         **options,
     )
     assert done.returncode == 0, f"{words} exited with {done.returncode}:\n{done.stderr}"
