@@ -66,6 +66,9 @@ CASES = [
     Case("MiniLM 8x64", minilm.load, tokens(8, 64), dynamic=True),
     Case("BERT-base 1x128", bert_base, tokens(1, 128), dynamic=False),
     Case("ResNet-18", network(convnets.resnet18), images(1, 3, 224, 224), dynamic=False),
+    Case("ResNet-50", network(convnets.resnet50), images(1, 3, 224, 224), dynamic=False),
     Case("MobileNetV2", network(convnets.MobileNetV2), images(1, 3, 224, 224), dynamic=False),
+    Case("U-Net", network(convnets.UNet), images(1, 3, 256, 256), dynamic=False),
+    Case("ConvNeXt", network(convnets.ConvNeXt), images(1, 3, 224, 224), dynamic=False),
     Case("LeNet x64", network(convnets.LeNet), images(64, 1, 28, 28), dynamic=False),
 ]
