@@ -56,9 +56,11 @@ public:
       return failure();
     for (Operation &op : llvm::make_early_inc_range(block_)) {
       builder_.setInsertionPoint(&op);
-      if (auto write = dyn_cast<WriteOp>(&op))
-        applyWrite(write);
-      else if (auto returned = dyn_cast<ReturnOp>(&op))
+      if (auto write = dyn_cast<WriteOp>(&op)) {
+        applyWrite(write); // which erases it
+        continue;
+      }
+      if (auto returned = dyn_cast<ReturnOp>(&op))
         finish(returned);
       else if (!isa<ViewOpInterface>(&op))
         for (OpOperand &operand : op.getOpOperands())
