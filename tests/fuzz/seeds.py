@@ -3,7 +3,8 @@
     python seeds.py ARCHIVES FOLDER
 
 FOLDER/zip has the smallest archives, FOLDER/graph the JSON of each program without white
-space and stack traces, FOLDER/expr the expressions in them.
+space and stack traces, FOLDER/expr the expressions in them, FOLDER/pt2 archives with such
+JSON.
 """
 
 import json
@@ -32,8 +33,14 @@ def expressions(value: Any) -> set[str]:
     return own.union(*map(expressions, value.values()))
 
 
+def with_program(archive: zipfile.ZipFile, path: Path, name: str, text: str) -> None:
+    with zipfile.ZipFile(path, "w") as copy:
+        for entry in archive.infolist():
+            copy.writestr(entry.filename, text if entry.filename == name else archive.read(entry))
+
+
 def main(archives: Path, folder: Path) -> None:
-    for kind in ("zip", "graph", "expr"):
+    for kind in ("zip", "graph", "expr", "pt2"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     found: set[str] = set()
     for path in sorted(archives.glob("*.pt2")):
@@ -42,8 +49,9 @@ def main(archives: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             [name] = [n for n in archive.namelist() if "/models/" in n and n.endswith(".json")]
             program = json.loads(archive.read(name))
+            text = json.dumps(shortened(program), separators=(",", ":"))
+            with_program(archive, folder / "pt2" / path.stem, name, text)
         found |= expressions(program)
-        text = json.dumps(shortened(program), separators=(",", ":"))
         (folder / "graph" / path.stem).write_text(text)
     for i, text in enumerate(sorted(found)):
         (folder / "expr" / f"{i}").write_text(text)
