@@ -28,12 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
 os.environ["RTORCH_STORE"] = ""  # tests do not record their runs, unless they say so
 
-
-def program_environment() -> dict[str, str]:
-    """Commands have their sanitizer built in; the one loaded first is for Python alone."""
-    return {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-
-
 # --- commands -----------------------------------------------------------------
 
 
@@ -43,14 +37,7 @@ def command(name: str, *args: Any, timeout: float = 300) -> subprocess.Completed
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; run tools/dev.sh build")
     words = [str(path), *map(str, args)]
-    return subprocess.run(
-        words,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env=program_environment(),
-    )
+    return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def succeed(name: str, *args: Any) -> subprocess.CompletedProcess[str]:
@@ -248,7 +235,7 @@ def measure(
         text=True,
         timeout=300,
         check=False,
-        env=program_environment() | (env or {}),
+        env=os.environ | (env or {}),
         **options,
     )
     assert done.returncode == 0, f"{words} exited with {done.returncode}:\n{done.stderr}"

@@ -8,6 +8,7 @@ import decoders
 import harness
 import pytest
 import torch
+from sanitizers import not_sanitized
 from torch.export import Dim
 
 BATCH = Dim("batch", min=1, max=64)
@@ -92,6 +93,7 @@ def test_idle_workers_sleep(lstm):
     assert figures["idle_cpu_ms"] < 50
 
 
+@not_sanitized
 def test_a_thousand_loads_leave_nothing_behind(lstm):
     figures = harness.measure("reload", *lstm)
     assert figures["more_open_files"] == 0
@@ -105,6 +107,7 @@ def test_no_more_threads_than_the_process_may_use(lstm):
     assert figures["threads"] == 1
 
 
+@not_sanitized
 def test_memory_of_minilm(minilm_module):
     """Resident: the weights that a run reads, the arena, and at most 10 MB."""
     # One token: beside a row of the table the kernel maps as much as it likes.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sanitizers import not_sanitized
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
@@ -66,16 +67,19 @@ def test_only_import_knows_the_schema_of_pytorch():
     assert {user for user in users if not user.startswith("compiler/import/")} == set()
 
 
+@not_sanitized
 def test_the_runtime_needs_only_the_c_and_cxx_libraries():
     assert [name for name in needed(RUNTIME) if not SYSTEM.match(name)] == []
 
 
+@not_sanitized
 def test_the_runtime_exports_c_symbols_only():
     symbols = [line.split()[-1] for line in lines_of("nm", "-D", "--defined-only", RUNTIME)]
     assert symbols
     assert [name for name in symbols if not name.startswith("rtorch_")] == []
 
 
+@not_sanitized
 def test_the_runtime_is_small(tmp_path):
     stripped = tmp_path / "runtime.so"
     subprocess.run(["strip", "-o", stripped, RUNTIME], check=True)

@@ -15,16 +15,35 @@ target_compile_options(rtorch_options INTERFACE
 if(RTORCH_SANITIZE)
   target_compile_options(rtorch_options INTERFACE
     -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all
-    # It looks for a signature before each function, and kernels have none.
-    $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
+    -fno-sanitize-recover=all)
   target_link_options(rtorch_options INTERFACE -fsanitize=${RTORCH_SANITIZE})
+endif()
+# Tests load the C library into Python, which brings the sanitizer by LD_PRELOAD; the
+# commands that they start find it loaded and must not have one of their own.
+if(RTORCH_COMPILER AND RTORCH_SANITIZE MATCHES address AND
+   CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  execute_process(
+    COMMAND ${CMAKE_CXX_COMPILER}
+      -print-file-name=libclang_rt.asan-${CMAKE_SYSTEM_PROCESSOR}.so
+    OUTPUT_VARIABLE asan_library OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(RTORCH_ASAN_LIBRARY ${asan_library} CACHE FILEPATH "For LD_PRELOAD" FORCE)
+  get_filename_component(asan_folder ${asan_library} DIRECTORY)
+  target_link_options(rtorch_options INTERFACE
+    -shared-libasan -Wl,-rpath,${asan_folder})
 endif()
 
 find_program(RTORCH_MOLD mold)
 if(RTORCH_MOLD)
   target_link_options(rtorch_options INTERFACE -fuse-ld=mold)
 endif()
+
+# rtorch_calls_kernels(NAME): before a kernel's code there is no signature that the
+# sanitizer of function types could read.
+function(rtorch_calls_kernels name)
+  if(RTORCH_SANITIZE AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    target_compile_options(${name} PRIVATE -fno-sanitize=function)
+  endif()
+endfunction()
 
 # rtorch_add_library(NAME SOURCES ... [LINK ...] [SHARED])
 # A static library by default; LINK is public.
