@@ -23,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+#define RTORCH_RECORD_API __attribute__((visibility("default")))
+
 namespace rtorch::record {
 
 /// Text that is JSON already.
@@ -37,7 +39,7 @@ using Fields = std::vector<std::pair<std::string, Value>>;
 
 /// RTORCH_STORE, or rtorch in the user's data directory (XDG_DATA_HOME,
 /// ~/.local/share); empty if there is neither.
-std::filesystem::path defaultStore();
+RTORCH_RECORD_API std::filesystem::path defaultStore();
 
 struct Options {
   std::filesystem::path store = defaultStore();
@@ -47,7 +49,7 @@ struct Options {
 
 /// A run that is being written; by one thread at a time. One that is destroyed or
 /// killed before `finish` stays readable, and counts as lost.
-class Run {
+class RTORCH_RECORD_API Run {
 public:
   /// Makes the run's directory; null with a message if it cannot be made. `kind` is
   /// "compile", "run" or a word of the program's own; `facts` are what is known before.
