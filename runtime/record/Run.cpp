@@ -118,8 +118,10 @@ std::string Run::State::open(const std::filesystem::path &store) {
        {lock.acquire(directory / "writer.lock"),
         eventFile.open(directory / "events.jsonl"),
         metricFile.open(directory / "metrics.jsonl"), writeFacts("running", {})})
-    if (!error.empty())
+    if (!error.empty()) {
+      std::filesystem::remove_all(directory, code); // no run is there in part
       return error;
+    }
   return {};
 }
 

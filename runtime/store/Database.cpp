@@ -5,8 +5,12 @@
 namespace rtorch::store {
 
 static void throwIf(int code, sqlite3 *database) {
-  if (code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE)
-    throw DatabaseError(sqlite3_errmsg(database));
+  if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
+    return;
+  int primary = code & 0xFF;
+  bool damaged = primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
+                 primary == SQLITE_ERROR; // tables that are not ours
+  throw DatabaseError(sqlite3_errmsg(database), damaged);
 }
 
 Statement::Statement(sqlite3 *database, const char *sql)

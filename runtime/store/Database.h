@@ -15,7 +15,10 @@ namespace rtorch::store {
 
 /// What SQLite says went wrong.
 struct DatabaseError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  DatabaseError(const char *message, bool damaged)
+      : std::runtime_error(message), damaged(damaged) {}
+  /// The file is no sound database; else it is in use or may not be written.
+  bool damaged;
 };
 
 /// A prepared statement. Parameters count from 1, columns from 0.

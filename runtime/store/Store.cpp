@@ -56,19 +56,19 @@ void Store::open() {
   if (index_)
     return;
   std::filesystem::path path = directory_ / "index.sqlite";
-  try {
-    index_ = openIndex(path);
-    refresh();
-  } catch (const DatabaseError &) {
-    index_.reset();
-    removeIndex(path);
+  for (bool again : {true, false})
     try {
       index_ = openIndex(path);
-    } catch (const DatabaseError &) { // the store is read-only
-      index_ = openIndex(":memory:");
+      refresh();
+      return;
+    } catch (const DatabaseError &error) {
+      index_.reset();
+      if (!error.damaged || !again)
+        break;
+      removeIndex(path);
     }
-    refresh();
-  }
+  index_ = openIndex(":memory:"); // the store is read-only, or others hold its index
+  refresh();
 }
 
 std::vector<std::string> Store::ids() const {
@@ -95,6 +95,8 @@ void Store::put(const RunFile &run) {
 
 /// Reads runs that are new, and those that were still running.
 void Store::refresh() {
+  // Taken at once: a transaction that begins by reading may not get to write.
+  index_->execute("BEGIN IMMEDIATE");
   std::set<std::string> known, unfinished;
   for (Statement rows = index_->prepare("SELECT id, status FROM runs"); rows.step();) {
     known.insert(rows.text(0));
@@ -103,7 +105,6 @@ void Store::refresh() {
   }
   std::vector<std::string> present = ids();
   std::set<std::string> left(known);
-  index_->execute("BEGIN");
   for (const std::string &id : present) {
     left.erase(id);
     if (!known.contains(id) || unfinished.contains(id))

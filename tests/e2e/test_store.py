@@ -214,6 +214,23 @@ def test_the_index_is_made_again(archive, store, damage):
     assert after[1] == before[0]
 
 
+def test_many_processes_use_one_store(archive, store):
+    """Each writes runs of its own; the index is shared."""
+    module = compile_into(store, archive)
+    run = [harness.BUILD / "bin" / "rtorch-run", module, "--store", store]
+    run += ["--inputs", module.with_name("rows.npz")]
+    list_all = [harness.BUILD / "bin" / "rtorch-store", "--store", store, "list"]
+    processes = [
+        subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(8)
+        for words in (run, list_all)
+    ]
+    for process in processes:
+        assert process.communicate()[1] == b""
+        assert process.returncode == 0
+    assert len(query(store, "list", "--kind", "run")) == 8
+
+
 def test_one_bad_run_hides_no_others(archive, store):
     compile_into(store, archive)
     (store / "runs" / "20200101-000000-broken").mkdir()
