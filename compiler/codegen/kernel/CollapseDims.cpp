@@ -2,6 +2,8 @@
 // [N * H * W, C], or over all elements at once.
 #include "compiler/codegen/kernel/KernelFunction.h"
 
+#include "llvm/ADT/SetVector.h"
+
 #include <numeric>
 
 using namespace mlir;
@@ -189,9 +191,93 @@ void Collapse::apply() {
       op.setAttr("dims", builder.getDenseI64ArrayAttr(reduced));
 }
 
+/// Gives the results of reductions, and what is computed of them, the dims back that
+/// they dropped, with size 1: then the dims of all tensors of the kernel are those of
+/// the domain.
+class KeepDims {
+public:
+  explicit KeepDims(rt::KernelOp kernel) : kernel_(kernel) {}
+
+  void run() {
+    if (analyze())
+      apply();
+  }
+
+private:
+  bool analyze() {
+    for (Operation &op : kernel_.getBlock())
+      if (!visit(&op))
+        return false;
+    // What is handed in for the reduced level must not serve the domain too.
+    return !values_.empty() && llvm::all_of(values_, [&](Value value) {
+      return llvm::all_of(value.getUsers(), [&](Operation *user) {
+        return isa<rt::YieldOp>(user) || values_.contains(user->getResult(0));
+      });
+    });
+  }
+
+  bool visit(Operation *op) {
+    if (auto reduction = dyn_cast<rt::ReductionOpInterface>(op)) {
+      auto dims = llvm::to_vector(reduction.getReducedDims());
+      Dims domain = tensorType(op->getOperand(0)).getSizes();
+      bool first = values_.empty();
+      if (reduction.keepsReducedDims() || values_.contains(op->getOperand(0)) ||
+          (!first && (dims != dims_ || domain.size() != rank_)))
+        return false;
+      dims_ = dims, rank_ = domain.size();
+      dropped_ = tensorType(op->getResult(0)).getSizes();
+      values_.insert(op->getResult(0));
+      return true;
+    }
+    if (!isa<rt::PointwiseOpInterface, rt::CloneOp>(op))
+      return isa<rt::FullOp, rt::YieldOp>(op);
+    if (llvm::none_of(op->getOperands(),
+                      [&](Value operand) { return values_.contains(operand); }))
+      return true;
+    values_.insert(op->getResult(0));
+    return tensorType(op->getResult(0)).getSizes() == dropped_ &&
+           llvm::all_of(op->getOperands(),
+                        [&](Value operand) { return take(operand); });
+  }
+
+  /// Whether an operand is of the reduced level, or the same everywhere.
+  bool take(Value operand) {
+    TensorType type = tensorType(operand);
+    if (values_.contains(operand) || type.getRank() == 0)
+      return true;
+    if (!isa<BlockArgument>(operand) || type.getSizes() != dropped_)
+      return false;
+    values_.insert(operand);
+    return true;
+  }
+
+  void apply() {
+    for (Value value : values_) {
+      layout::Layout layout = tensorType(value).getLayout();
+      for (int64_t dim : dims_) { // ascending
+        layout.sizes.insert(layout.sizes.begin() + dim, 1);
+        layout.strides.insert(layout.strides.begin() + dim, 1);
+      }
+      value.setType(TensorType::get(value.getContext(), layout,
+                                    tensorType(value).getElementType()));
+    }
+    Builder builder(kernel_.getContext());
+    for (Operation &op : kernel_.getBlock())
+      if (isa<rt::ReductionOpInterface>(op))
+        op.setAttr("keepdim", builder.getBoolAttr(true));
+  }
+
+  rt::KernelOp kernel_;
+  llvm::SmallSetVector<Value, 8> values_; ///< of the reduced level
+  SmallVector<int64_t> dims_;
+  size_t rank_ = 0;
+  Dims dropped_;
+};
+
 } // namespace
 
 void collapseDims(rt::KernelOp kernel) {
+  KeepDims(kernel).run();
   Collapse collapse;
   if (collapse.analyze(kernel))
     collapse.apply();
