@@ -26,6 +26,18 @@ class Classifier(torch.nn.Module):
         return self.out(self.rnn(x)[0].mean(1))
 
 
+class Running(torch.nn.Module):
+    """A buffer that each call changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.total.add_(x.sum((0, 1)))
+        return torch.softmax(x + self.total, -1)
+
+
 def images(batch: int) -> tuple[torch.Tensor]:
     return (torch.randn(batch, 3, 64, 64),)
 
@@ -43,6 +55,7 @@ NETWORKS = {
     "resnet": (lambda: convnets.randomize(convnets.resnet18(16)), images),
     "unet": (lambda: convnets.randomize(convnets.UNet(8)), images),
     "lstm": (Classifier, sequences),
+    "running": (Running, sequences),
     "gpt": (lambda: decoders.Gpt("sdpa"), tokens),
 }
 
