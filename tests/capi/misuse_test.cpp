@@ -17,7 +17,8 @@
 
 namespace {
 
-const std::string kFolder = CAPI_FOLDER;
+/// The path of a module of the fixture; the folder itself for "".
+std::string inFolder(const char *name) { return std::string(CAPI_FOLDER) + name; }
 constexpr uint32_t kMany = std::numeric_limits<uint32_t>::max();
 
 /// The stable code of the error, which is freed; "" for success. An error without a
@@ -37,9 +38,9 @@ struct Loaded {
   rtorch_module *module = nullptr;
   rtorch_instance *instance = nullptr;
   explicit Loaded(const char *name) {
-    REQUIRE(codeOf(rtorch_module_load((kFolder + name).c_str(), nullptr, &module)) ==
-            "");
-    REQUIRE(codeOf(rtorch_instance_create(module, &instance)) == "");
+    REQUIRE(
+        codeOf(rtorch_module_load(inFolder(name).c_str(), nullptr, &module)).empty());
+    REQUIRE(codeOf(rtorch_instance_create(module, &instance)).empty());
   }
   Loaded(const Loaded &) = delete;
   Loaded &operator=(const Loaded &) = delete;
@@ -278,7 +279,7 @@ std::vector<Case> runs(const Loaded &loaded) {
 }
 
 std::vector<Case> loads() {
-  static const std::string good = kFolder + "/scale.rtm";
+  static const std::string good = inFolder("/scale.rtm");
   auto load = [](const char *path, const rtorch_load_options *options) {
     // A failure leaves no module, whatever was there.
     auto *module = reinterpret_cast<rtorch_module *>(1);
@@ -300,7 +301,8 @@ std::vector<Case> loads() {
       {"nothing at all", "RT_API_USAGE",
        [] { return codeOf(rtorch_module_load(nullptr, nullptr, nullptr)); }},
       {"an empty path", "RT_MODULE_IO", [=] { return load("", nullptr); }},
-      {"a folder", "RT_MODULE_FORMAT", [=] { return load(kFolder.c_str(), nullptr); }},
+      {"a folder", "RT_MODULE_FORMAT",
+       [=] { return load(inFolder("").c_str(), nullptr); }},
       {"a device", "RT_MODULE_FORMAT", [=] { return load("/dev/null", nullptr); }},
       {"a path that is too long", "RT_MODULE_IO",
        [=] { return load(std::string(100000, 'x').c_str(), nullptr); }},
@@ -312,8 +314,8 @@ std::vector<Case> loads() {
 
 std::vector<Case> memories(const Loaded &loaded) {
   rtorch_module *module = loaded.module;
-  auto memory = [](rtorch_module *handle, std::vector<int64_t> symbols, uint32_t bytes,
-                   uint32_t threads = 1) {
+  auto memory = [](rtorch_module *handle, const std::vector<int64_t> &symbols,
+                   uint32_t bytes, uint32_t threads = 1) {
     return [=] {
       auto info = sized<rtorch_memory_info>(bytes);
       return codeOf(rtorch_module_memory(handle, symbols.data(),
@@ -349,8 +351,8 @@ std::vector<Case> memories(const Loaded &loaded) {
 
 std::vector<Case> layouts(const Loaded &loaded, const Loaded &stateful) {
   rtorch_module *module = loaded.module, *other = stateful.module;
-  auto layout = [](rtorch_module *handle, std::vector<int64_t> symbols, uint32_t index,
-                   bool room = true) {
+  auto layout = [](rtorch_module *handle, const std::vector<int64_t> &symbols,
+                   uint32_t index, bool room = true) {
     return [=] {
       int64_t sizes[3], strides[3];
       return codeOf(rtorch_module_result_layout(
@@ -515,5 +517,5 @@ TEST_CASE("a function called wrongly says so, and does nothing else") {
       CHECK(printed == 0);
     }
   // What went wrong before does not harm what comes after.
-  CHECK(Call(embedding.instance).run() == "");
+  CHECK(Call(embedding.instance).run().empty());
 }

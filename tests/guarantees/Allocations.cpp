@@ -31,11 +31,13 @@ static const int installed = __sanitizer_install_malloc_and_free_hooks(
 extern "C" {
 #pragma GCC visibility push(default)
 
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's names for its own functions
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *memory);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void *malloc(size_t size) {
   ++taken;

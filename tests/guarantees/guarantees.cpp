@@ -235,6 +235,7 @@ void checkPool(const char *path, const AllInputs &inputs) {
 void checkTogether(const char *path, const AllInputs &inputs) {
   const Module module(path);
   std::vector<std::string> expected;
+  expected.reserve(inputs.size());
   for (const Inputs &each : inputs) {
     Instance instance(module);
     instance.run(each, 1);
@@ -244,6 +245,7 @@ void checkTogether(const char *path, const AllInputs &inputs) {
   std::barrier start(callers);
   std::atomic<int> different = 0;
   std::vector<std::thread> threads;
+  threads.reserve(callers);
   for (int caller = 0; caller < callers; ++caller)
     threads.emplace_back([&, caller] {
       for (int i = 0; i < rounds; ++i) {
