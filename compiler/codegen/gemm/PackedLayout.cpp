@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <cstring>
 
 namespace rtorch::gemm {
 
@@ -15,10 +17,22 @@ Expr PackedLayout::elements(const Expr &k, const Expr &n) const {
 
 namespace {
 
+/// Elements at any address: archives of other writers than PyTorch do not align them.
+template <typename T> struct Source {
+  const std::byte *bytes;
+
+  T operator[](int64_t i) const {
+    T value;
+    std::memcpy(&value, bytes + i * int64_t(sizeof(T)), sizeof(T));
+    return value;
+  }
+  Source operator+(int64_t i) const { return {bytes + i * int64_t(sizeof(T))}; }
+};
+
 /// to[i][j] = from[j][i] for 4 x 4 elements; `fromStride` and `toStride` lie between
 /// rows.
 template <typename T>
-void transposeSquare(const T *from, int64_t fromStride, T *to, int64_t toStride) {
+void transposeSquare(Source<T> from, int64_t fromStride, T *to, int64_t toStride) {
   T square[4][4];
   for (int64_t j = 0; j < 4; ++j)
     for (int64_t i = 0; i < 4; ++i)
@@ -30,14 +44,15 @@ void transposeSquare(const T *from, int64_t fromStride, T *to, int64_t toStride)
 
 /// Packs the columns [first, first + count) into one panel of `columns`.
 template <typename T>
-void packPanel(const T *source, int64_t k, int64_t count, int64_t rowStride,
+void packPanel(Source<T> source, int64_t k, int64_t count, int64_t rowStride,
                int64_t columnStride, int64_t columns, T *panel) {
   const int64_t depth = (k + depthGroup - 1) / depthGroup * depthGroup;
   if (count < columns || k < depth)
     std::fill(panel, panel + depth * columns, T(0));
   if (columnStride == 1) {
     for (int64_t i = 0; i < k; ++i)
-      std::copy_n(source + i * rowStride, count, panel + i * columns);
+      std::memcpy(panel + i * columns, (source + i * rowStride).bytes,
+                  size_t(count) * sizeof(T));
     return;
   }
   // Squares keep the lines of a transposed source in registers while they are used.
@@ -56,7 +71,7 @@ void packPanel(const T *source, int64_t k, int64_t count, int64_t rowStride,
 template <typename T>
 void pack(const PackedLayout &layout, const void *source, int64_t k, int64_t n,
           int64_t rowStride, int64_t columnStride, void *packed) {
-  const T *from = static_cast<const T *>(source);
+  const Source<T> from{static_cast<const std::byte *>(source)};
   T *to = static_cast<T *>(packed);
   const int64_t depth = (k + depthGroup - 1) / depthGroup * depthGroup;
   for (int64_t first = 0; first < n; first += layout.columns)

@@ -10,8 +10,11 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
+#include <vector>
 
 using namespace rtorch;
 using namespace rtorch::test;
@@ -303,6 +306,24 @@ TEST_CASE("a packing launch gives the layout of packWeight", "[gemm]") {
         REQUIRE(packed.as<float>()[at] ==
                 (i < k ? source.as<float>()[i * row + c * column] : 0));
       }
+  }
+}
+
+TEST_CASE("weights are packed from any address", "[gemm]") {
+  const gemm::PackedLayout layout{8};
+  const int64_t k = 9, n = 13;
+  for (bool transposed : {false, true}) {
+    CAPTURE(transposed);
+    const int64_t row = transposed ? 1 : n, column = transposed ? k : 1;
+    std::vector<float> source(k * n);
+    std::iota(source.begin(), source.end(), 1.0f);
+    std::vector<char> shifted(source.size() * sizeof(float) + 1);
+    std::memcpy(shifted.data() + 1, source.data(), source.size() * sizeof(float));
+    std::vector<float> expected(*layout.elements(k, n).constant()), packed(expected);
+    gemm::packWeight(layout, 4, source.data(), k, n, row, column, expected.data());
+    gemm::packWeight(layout, 4, shifted.data() + 1, k, n, row, column, packed.data());
+    CHECK(packed == expected);
+    CHECK(expected[0] == 1);
   }
 }
 
