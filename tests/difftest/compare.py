@@ -233,7 +233,8 @@ def _functional_results(
 ) -> list[Any] | None:
     """What PyTorch makes of the graph if it is a decomposed one.
 
-    Decomposing forgets what results alias, and gives some of them other strides.
+    Decomposing forgets what results alias, gives some of them other strides, and reads other
+    elements where `as_strided` counts from the start of an input that has been mutated.
     """
     if "TRAINING" in str(compiled.program.dialect):
         return None
@@ -296,13 +297,15 @@ def _verdict(eager: _Eager, ours: _Ours, functional: list[Any] | None) -> Verdic
         name, mine = f"result {i}", ours.results[i]
         if harness.visible_strides(result) == harness.visible_strides(mine):
             actual[name], expected[name] = mine.contiguous(), expected[name].contiguous()
+    graphs = {f"result {i}": x for i, x in enumerate(functional or [])}
     for name, tensor in actual.items():
         try:
             harness.assert_like_eager(
                 name, tensor, expected[name], lambda name=name: eager.in_double()[name]
             )
         except (AssertionError, KeyError) as error:
-            if not _is_rounding(eager, name, tensor, expected[name]):
+            as_graph = name in graphs and _equal(tensor, graphs[name])
+            if not as_graph and not _is_rounding(eager, name, tensor, expected[name]):
                 return Verdict(WRONG, str(error))
     try:
         if functional is None:
@@ -310,6 +313,13 @@ def _verdict(eager: _Eager, ours: _Ours, functional: list[Any] | None) -> Verdic
     except AssertionError as error:
         return Verdict(WRONG, str(error))
     return Verdict(RIGHT)
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    """Whether these are the same tensors; the order of dims in memory is not compared."""
+    if not isinstance(ours, torch.Tensor) or not isinstance(theirs, torch.Tensor):
+        return ours == theirs
+    return ours.dtype == theirs.dtype and torch.equal(ours, theirs)
 
 
 def _is_rounding(eager: _Eager, name: str, ours: Any, theirs: Any) -> bool:

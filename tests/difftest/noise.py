@@ -3,13 +3,15 @@
 A program may amplify rounding errors (the difference of nearly equal numbers) or turn
 them into other integers (floor, comparisons). Results that differ then prove nothing. The
 test: eager again, with a relative error of about one unit in the last place added after
-every op that computes floats. What varies so may differ so.
+every op that computes floats, and comparisons of nearly equal floats that fall either way.
+What varies so may differ so.
 """
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _MARGIN = 8.0
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
 class Rounding(TorchDispatchMode):
@@ -18,10 +20,13 @@ class Rounding(TorchDispatchMode):
     def __init__(self, seed: int):
         super().__init__()
         self.generator = torch.Generator().manual_seed(seed)
+        self.answer = seed % 2 == 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         returns = func._schema.returns
+        if func._schema.name.removeprefix("aten::") in _COMPARISONS:
+            return self._undecided(result, *args)
         computed = result if isinstance(result, tuple | list) else [result]
         if len(returns) == len(computed):
             for declared, value in zip(returns, computed, strict=True):
@@ -29,6 +34,16 @@ class Rounding(TorchDispatchMode):
                 if isinstance(value, torch.Tensor) and not is_view:
                     self._disturb(value)
         return result
+
+    def _undecided(self, result: torch.Tensor, a: torch.Tensor, b: object) -> torch.Tensor:
+        """The comparison's result; where rounding decides it, true or false by the seed."""
+        b = torch.as_tensor(b)
+        dtype = torch.result_type(a, b)
+        if not dtype.is_floating_point:
+            return result
+        x, y = a.double(), b.double()
+        unit = _MARGIN * torch.finfo(dtype).eps * torch.maximum(x.abs(), y.abs())
+        return result.masked_fill((x - y).abs() <= unit, self.answer)
 
     def _disturb(self, value: torch.Tensor) -> None:
         if not value.dtype.is_floating_point or any(s == 0 for s in value.stride()):

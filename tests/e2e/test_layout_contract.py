@@ -151,6 +151,21 @@ def test_as_strided_counts_from_the_beginning_of_an_inputs_storage(tmp_path):
     compiled.check(torch.randn(20)[4:16].view(4, 3))
 
 
+def test_as_strided_of_a_mutated_part_of_a_larger_storage(tmp_path):
+    """Decomposed, the mutation is a slice_scatter, which keeps the storage of its operand."""
+
+    def function(x):
+        part = x[:, 1:]
+        part.mul_(2)
+        return part.as_strided((3, 1), (1, 0), 7)
+
+    x = torch.randn(16)[3:15].view(3, 4)
+    program = harness.export(optable.Function(function), (x,), decomposed=True)
+    compiled = harness.compile_program(tmp_path, optable.Function(function), program)
+    ours = compiled(harness.copy_exactly(x))
+    assert torch.equal(ours[-1], function(harness.copy_exactly(x)))
+
+
 def test_as_strided_beyond_what_is_known_of_an_input(tmp_path):
     program = harness.export(
         optable.Function(lambda x: x.as_strided((3,), (1,), 0) + 1), (torch.randn(9)[4:],)

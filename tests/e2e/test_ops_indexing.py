@@ -126,6 +126,15 @@ def test_reads_of_layouts(tmp_path, make):
     optable.check_rows(tmp_path, rows, (make(x), i, j))
 
 
+def test_strides_of_a_transposed_index_beside_dims_of_one_element(tmp_path):
+    """The reshaped index has strides in dims of size 1 too; int32 is converted before."""
+    x = torch.randn(30).as_strided((3, 1, 2, 5), (1, 1, 3, 6))
+    index = torch.randint(0, 3, (5, 8)).T
+    rows = {"first": lambda x, i: x[i], "inner": lambda x, i: x[:, :, i % 2]}
+    for odd in (index, index.int(), index[:, :1], index[:, :1].expand(8, 4)):
+        optable.check_rows(tmp_path, rows, (x, odd))
+
+
 def test_reads_of_channels_last(tmp_path):
     x = torch.randn(4, 2, 3, 2).contiguous(memory_format=torch.channels_last)
     rows = {

@@ -70,24 +70,33 @@ std::optional<Indexing> indexingOf(Call &c, Value x, const IndexList &list) {
   return result;
 }
 
+/// An index as eager's iteration sees it: broadcast against the others, as int64, and
+/// reshaped so that it has a dim for each dim of the result. The strides that such a
+/// view gives dims of size 1 take part in the order of the result's dims.
+layout::Layout alignedIndex(Call &c, Value index, const Dims &common, size_t before,
+                            size_t after) {
+  layout::Layout layout = *layout::expandTo(layoutOf(index), common, c.guards);
+  if (dtypeOf(index) != ScalarType::Long)
+    layout.strides = layout::preserveStrides(layout, c.guards);
+  Dims sizes(before, 1);
+  sizes.insert(sizes.end(), common.begin(), common.end());
+  sizes.insert(sizes.end(), after, 1);
+  return *layout::viewAs(layout, sizes, c.guards);
+}
+
 /// Eager's strides: the pointwise rule, with x at stride 0 where it is indexed.
 Dims indexStrides(Call &c, Value x, const Indexing &at, const Dims &sizes) {
-  int64_t common = static_cast<int64_t>(sizes.size()) - rankOf(x) + at.dims.size();
+  size_t rank = sizes.size() - rankOf(x) + at.dims.size();
+  size_t before = at.position, after = sizes.size() - before - rank;
   layout::Layout source{sizes, {}, 0};
   for (int64_t dim = 0; dim < rankOf(x); ++dim)
     if (!llvm::is_contained(at.dims, dim))
       source.strides.push_back(layoutOf(x).strides[dim]);
-  source.strides.insert(source.strides.begin() + at.position, common, Expr(0));
+  source.strides.insert(source.strides.begin() + before, rank, Expr(0));
+  Dims common(sizes.begin() + before, sizes.begin() + before + rank);
   std::vector<layout::Layout> operands{source};
-  for (Value index : at.indices) {
-    layout::Layout operand{Dims(sizes.size(), 1), Dims(sizes.size(), 0), 0};
-    int64_t start = at.position + common - rankOf(index);
-    for (int64_t i = 0; i < rankOf(index); ++i) {
-      operand.sizes[start + i] = sizeOf(index, i);
-      operand.strides[start + i] = layoutOf(index).strides[i];
-    }
-    operands.push_back(std::move(operand));
-  }
+  for (Value index : at.indices)
+    operands.push_back(alignedIndex(c, index, common, before, after));
   return layout::pointwiseStrides(sizes, operands, c.guards);
 }
 
