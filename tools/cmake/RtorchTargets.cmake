@@ -15,7 +15,9 @@ target_compile_options(rtorch_options INTERFACE
 if(RTORCH_SANITIZE)
   target_compile_options(rtorch_options INTERFACE
     -fsanitize=${RTORCH_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
+    -fno-sanitize-recover=all
+    # After the flag that brings it: see rtorch_calls_kernels.
+    $<$<AND:$<CXX_COMPILER_ID:Clang>,$<BOOL:$<TARGET_PROPERTY:RTORCH_CALLS_KERNELS>>>:-fno-sanitize=function>)
   target_link_options(rtorch_options INTERFACE -fsanitize=${RTORCH_SANITIZE})
 endif()
 # Tests load the C library into Python, which brings the sanitizer by LD_PRELOAD; the
@@ -40,9 +42,7 @@ endif()
 # rtorch_calls_kernels(NAME): before a kernel's code there is no signature that the
 # sanitizer of function types could read.
 function(rtorch_calls_kernels name)
-  if(RTORCH_SANITIZE AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
-    target_compile_options(${name} PRIVATE -fno-sanitize=function)
-  endif()
+  set_target_properties(${name} PROPERTIES RTORCH_CALLS_KERNELS ON)
 endfunction()
 
 # rtorch_add_library(NAME SOURCES ... [LINK ...] [SHARED])
