@@ -79,25 +79,50 @@ class RtorchStatic(Rtorch):
         return torch.export.export(case.load(), case.inputs())
 
 
+def with_empty_cache(*arguments: str) -> float:
+    """The seconds that this file, run with the arguments in a process of its own, prints."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {
+            **os.environ,
+            "TORCHINDUCTOR_CACHE_DIR": cache,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])["compile_s"]
+
+
 class Inductor:
     """torch.compile with its default settings; compiled in a fresh process, empty cache."""
 
     name = "inductor"
 
     def __init__(self, case: models.Case, folder: Path):
-        with tempfile.TemporaryDirectory() as cache:
-            environment = {
-                **os.environ,
-                "TORCHINDUCTOR_CACHE_DIR": cache,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-            }
-            done = subprocess.run(
-                [sys.executable, __file__, case.name],
-                env=environment, capture_output=True, text=True, check=True,
-            )  # fmt: skip
-        self.compile_s = json.loads(done.stdout.splitlines()[-1])["compile_s"]
+        self.compile_s = with_empty_cache(case.name)
         self._model = torch.compile(case.load(), dynamic=False)
         self._inputs = case.inputs()
+
+    def call(self, threads: int) -> Call:
+        def run() -> object:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                return self._model(*self._inputs)
+
+        return run
+
+
+class AotInductor:
+    """The package that AOTInductor makes; compiled in a fresh process, empty cache."""
+
+    name = "aotinductor"
+
+    def __init__(self, case: models.Case, folder: Path):
+        package = folder / "aotinductor.pt2"
+        self.compile_s = with_empty_cache(case.name, str(package))
+        self._inputs = case.inputs()
+        self._model = torch._inductor.aoti_load_package(str(package))
 
     def call(self, threads: int) -> Call:
         def run() -> object:
@@ -135,13 +160,42 @@ class OnnxRuntime:
         return lambda: session.run(None, self._feed)
 
 
+class OpenVino:
+    """OpenVINO on the exported program, in float32 as the others, tuned for latency."""
+
+    name = "openvino"
+
+    def __init__(self, case: models.Case, folder: Path):
+        import openvino
+
+        program = torch.export.export(case.load(), case.inputs())
+        self._openvino, self._model = openvino, openvino.convert_model(program)
+        self._feed = [tensor.numpy() for tensor in case.inputs()]
+        self.compile_s = seconds(lambda: self._compiled(1))
+
+    def _compiled(self, threads: int):
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        return self._openvino.compile_model(self._model, "CPU", settings)
+
+    def call(self, threads: int) -> Call:
+        request = self._compiled(threads).create_infer_request()
+        return lambda: request.infer(self._feed, share_inputs=True, share_outputs=True)
+
+
 def available(name: str) -> bool:
     """Whether the optional packages that an engine needs are installed."""
-    needs = {"onnxruntime": ("onnxruntime", "onnxscript")}.get(name, ())
-    return all(importlib.util.find_spec(package) for package in needs)
+    needs = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino",)}
+    return all(importlib.util.find_spec(package) for package in needs.get(name, ()))
 
 
-ENGINES = {engine.name: engine for engine in (Eager, Rtorch, RtorchStatic, Inductor, OnnxRuntime)}
+ENGINES = {
+    engine.name: engine
+    for engine in (Eager, Rtorch, RtorchStatic, Inductor, AotInductor, OnnxRuntime, OpenVino)
+}
 
 
 def _inductor_cold(case: models.Case) -> float:
@@ -152,6 +206,16 @@ def _inductor_cold(case: models.Case) -> float:
         return first - seconds(lambda: model(*inputs))
 
 
+def _aot_inductor_cold(case: models.Case, package: str) -> float:
+    """Seconds of making the package from the exported program."""
+    with torch.inference_mode():
+        program = torch.export.export(case.load(), case.inputs())
+        return seconds(
+            lambda: torch._inductor.aoti_compile_and_package(program, package_path=package)
+        )
+
+
 if __name__ == "__main__":
     [chosen] = [case for case in models.CASES if case.name == sys.argv[1]]
-    print(json.dumps({"compile_s": _inductor_cold(chosen)}))
+    cold = _aot_inductor_cold(chosen, sys.argv[2]) if sys.argv[2:] else _inductor_cold(chosen)
+    print(json.dumps({"compile_s": cold}))

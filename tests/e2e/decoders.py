@@ -55,9 +55,18 @@ class GptBlock(nn.Module):
 class Gpt(nn.Module):
     """Logits, and with `cached` the keys and values of all layers, old and new."""
 
-    def __init__(self, mask: str, cached: bool = False, layers: int = 2, vocabulary: int = 97):
+    def __init__(
+        self,
+        mask: str,
+        cached: bool = False,
+        *,
+        layers: int = 2,
+        vocabulary: int = 97,
+        width: int = 64,
+        heads: int = 4,
+        length: int = 64,
+    ):
         super().__init__()
-        width, heads, length = 64, 4, 64
         self.cached = cached
         self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
         self.blocks = nn.ModuleList(GptBlock(width, heads, length, mask) for _ in range(layers))
@@ -138,9 +147,17 @@ class LlamaBlock(nn.Module):
 
 
 class Llama(nn.Module):
-    def __init__(self, attention: str, layers: int = 2, vocabulary: int = 97):
+    def __init__(
+        self,
+        attention: str,
+        *,
+        layers: int = 2,
+        vocabulary: int = 97,
+        width: int = 64,
+        heads: int = 4,
+        groups: int = 2,
+    ):
         super().__init__()
-        width, heads, groups = 64, 4, 2
         self.attention = attention
         self.tokens = nn.Embedding(vocabulary, width)
         self.blocks = nn.ModuleList(
