@@ -222,6 +222,20 @@ void addActivationRules(RuleTable &table) {
   addRule(table, {"aten.glu.default"}, glu);
   addRule(table, {"aten.prelu.default", "aten._prelu_kernel.default"}, prelu);
   addFormula(table, {"aten.rrelu.default"}, randomRelu);
+  addMultiRule(table, {"aten.log_sigmoid_forward.default"}, [](Call &c) -> Results {
+    Value x = c.tensor("self");
+    Value result = activation(c, x, logSigmoid, Strides::RowMajor), decay;
+    if (!result)
+      return mlir::failure();
+    if (c.isUsed(1))
+      decay = activation(
+          c, x,
+          [](Call &c, Value x) {
+            return c.unary<rt::ExpOp>(c.unary<rt::NegOp>(c.unary<rt::AbsOp>(x)));
+          },
+          Strides::RowMajor);
+    return std::vector<Value>{result, decay};
+  });
   addMultiRule(
       table, {"aten.rrelu_with_noise_functional.default"}, [](Call &c) -> Results {
         Value result = activation(c, c.tensor("self"), randomRelu, Strides::LikeUnary);

@@ -1,7 +1,7 @@
 // Compositions that several families of rules share.
 #pragma once
 
-#include "compiler/import/ops/Emitter.h"
+#include "compiler/import/ops/Call.h"
 
 namespace rtorch::translate {
 
@@ -14,6 +14,13 @@ Value varianceOver(Emitter &e, Value x, const std::vector<int64_t> &dims,
                    const Scalar &correction, bool keepdim);
 /// In float32 for float16 and bfloat16, else as it is.
 Value widened(Emitter &e, Value x);
+
+/// The result with the strides of a pointwise op of these operands.
+Value likeOperands(Emitter &e, Value result, llvm::ArrayRef<Value> operands);
+/// `x` with its elements along `dim` added up at their `places` in a dim of `size`.
+Value addAlong(Emitter &e, Value x, Value places, int64_t dim, const Expr &size);
+/// Which results of a gradient op are asked for: its `output_mask`, all true without.
+std::vector<bool> outputMask(Call &c);
 
 /// The norm of order `order` of a floating-point tensor.
 Value normOver(Emitter &e, Value x, double order, const std::vector<int64_t> &dims,

@@ -135,9 +135,9 @@ Value roll(Call &c) {
   return flat ? c.reshape(x, sizes) : x;
 }
 
-/// A copy of `self` in which the elements that `region` views are those of `src`.
-Value scatterView(Call &c, const layout::Layout &region) {
-  Value x = c.tensor("self"), value = c.tensor("src");
+/// A copy of `x` in which the elements that `region` views are those of `src`.
+Value scatterView(Call &c, Value x, const layout::Layout &region) {
+  Value value = c.tensor("src");
   if (!x || !value)
     return {};
   value = c.convert(value, dtypeOf(x));
@@ -155,10 +155,11 @@ Value sliceScatter(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  return scatterView(c, layout::sliceDim(rowMajorOf(x), c.dim("dim", rankOf(x)),
-                                         c.expr("start").value_or(0),
-                                         c.expr("end").value_or(INT64_MAX),
-                                         c.integer("step").value_or(1), c.guards));
+  return scatterView(c, x,
+                     layout::sliceDim(rowMajorOf(x), c.dim("dim", rankOf(x)),
+                                      c.expr("start").value_or(0),
+                                      c.expr("end").value_or(INT64_MAX),
+                                      c.integer("step").value_or(1), c.guards));
 }
 
 Value selectScatter(Call &c) {
@@ -169,17 +170,43 @@ Value selectScatter(Call &c) {
   Expr index = *c.expr("index");
   if (c.guards.less(index, 0))
     index += sizeOf(x, dim);
-  return scatterView(c, layout::selectIndex(rowMajorOf(x), dim, index));
+  return scatterView(c, x, layout::selectIndex(rowMajorOf(x), dim, index));
 }
 
 Value diagonalScatter(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  return scatterView(c,
+  return scatterView(c, x,
                      layout::diagonalOf(rowMajorOf(x), c.integer("offset").value_or(0),
                                         c.dim("dim1", rankOf(x)),
                                         c.dim("dim2", rankOf(x)), c.guards));
+}
+
+/// The places of `region` in the memory of `x`, which must be dense in some order of
+/// its dims.
+Value asStridedScatter(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  layout::Layout memory = layoutOf(x);
+  std::vector<int64_t> order = allDims(rankOf(x)), back(order.size());
+  std::ranges::stable_sort(order, [&](int64_t a, int64_t b) {
+    std::optional<int64_t> left = memory.strides[a].constant(),
+                           right = memory.strides[b].constant();
+    return left && right && *left > *right;
+  });
+  for (size_t i = 0; i < order.size(); ++i)
+    back[order[i]] = i;
+  Value dense = c.permute(x, order);
+  if (!layout::isContiguous(layoutOf(dense), c.guards)) {
+    c.error() << "expects a tensor without gaps, but got " << rt::tensorType(x);
+    return {};
+  }
+  layout::Layout region{c.exprs("size"), c.exprs("stride"),
+                        c.expr("storage_offset").value_or(memory.offset) -
+                            memory.offset};
+  return c.withStrides(c.permute(scatterView(c, dense, region), back), memory.strides);
 }
 
 /// x[1:] - x[:-1] along a dim, `n` times, after it was extended at both ends.
@@ -229,6 +256,7 @@ void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
   addRule(table, {"aten.select_scatter.default"}, selectScatter);
   addRule(table, {"aten.diagonal_scatter.default"}, diagonalScatter);
+  addRule(table, {"aten.as_strided_scatter.default"}, asStridedScatter);
   addRule(table, {"aten.diff.default"}, diff);
 }
 

@@ -119,6 +119,26 @@ Value padWith(Call &c, std::string_view name, Mode mode) {
   return pads ? repeatingPad(c, x, *pads, mode) : Value();
 }
 
+/// Each element collects the gradients of the places that repeat it.
+Value repeatingPadBackward(Call &c, Mode mode) {
+  Value x = c.tensor("self"), g = widened(c, c.tensor("grad_output"));
+  std::optional<Pads> pads = x ? padsOf(c, x, "padding") : std::nullopt;
+  if (!pads || !g)
+    return {};
+  for (int64_t dim = 0; dim < rankOf(x) && g; ++dim) {
+    Expr low = pads->low[dim], high = pads->high[dim], size = sizeOf(x, dim);
+    if (low.isConstant(0) && high.isConstant(0))
+      continue;
+    if (!fitsMode(c, size, low, mode) || !fitsMode(c, size, high, mode))
+      return {};
+    g = addAlong(c, g, sourcePlaces(c, size, low, high, mode), dim, size);
+  }
+  g = c.convert(g, dtypeOf(x));
+  if (!g || rankOf(x) != 4)
+    return g ? c.withStrides(g, layout::contiguousStrides(sizesOf(g))) : g;
+  return inFormatOf(c, g, x);
+}
+
 Value pad(Call &c) {
   Value x = c.tensor("self");
   std::optional<Pads> pads = x ? padsOf(c, x, "pad") : std::nullopt;
@@ -290,6 +310,13 @@ void addPaddingRules(RuleTable &table) {
           {"aten.replication_pad1d.default", "aten.replication_pad2d.default",
            "aten.replication_pad3d.default"},
           [](Call &c) { return padWith(c, "padding", Mode::Replicate); });
+  for (int64_t spatial = 1; spatial <= 3; ++spatial) {
+    std::string suffix = "_pad" + std::to_string(spatial) + "d_backward.default";
+    addRule(table, {"aten.reflection" + suffix},
+            [](Call &c) { return repeatingPadBackward(c, Mode::Reflect); });
+    addRule(table, {"aten.replication" + suffix},
+            [](Call &c) { return repeatingPadBackward(c, Mode::Replicate); });
+  }
   addRule(table, {"aten._pad_circular.default"},
           [](Call &c) { return padWith(c, "pad", Mode::Circular); });
   addRule(table, {"aten.pixel_shuffle.default"}, pixelShuffle);

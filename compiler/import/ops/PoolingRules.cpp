@@ -1,25 +1,11 @@
 // Pooling: reductions over windows of the padded input.
+#include "compiler/import/ops/Pooling.h"
+
 #include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
 namespace rtorch::translate {
 namespace {
-
-/// Windows along one dim.
-struct Window {
-  Expr in, out;
-  int64_t size = 1, step = 1, padding = 0, dilation = 1;
-};
-
-/// A pooling op's windows, one for each of the last `windows.size()` dims.
-struct Pool {
-  Value x;
-  std::vector<Window> windows;
-  bool ceil = false;
-
-  int64_t spatial() const { return windows.size(); }
-  int64_t firstDim() const { return rankOf(x) - spatial(); }
-};
 
 /// An integer list argument for `count` dims: one number stands for all of them.
 std::vector<int64_t> perDim(Call &c, std::string_view name, int64_t count,
@@ -43,7 +29,32 @@ Expr countWindows(Call &c, const Window &w, bool ceil) {
   return c.guards.simplify(layout::min(count, most));
 }
 
-/// The arguments of a pooling op over `spatial` dims; nullopt after an error.
+/// How many elements of each window count along one dim: [out].
+Value countAlong(Call &c, const Window &w, bool includePad) {
+  Value start = c.iota(w.out, ScalarType::Long, -w.padding, w.step);
+  Value end = c.binary<rt::AddOp>(start, c.number(w.size, ScalarType::Long));
+  Expr limit = includePad ? w.in + w.padding : w.in;
+  end = c.binary<rt::MinimumOp>(end, c.full(Scalar::of(limit), ScalarType::Long));
+  if (!includePad)
+    start = c.binary<rt::MaximumOp>(start, c.number(0, ScalarType::Long));
+  return c.binary<rt::SubOp>(end, start);
+}
+
+/// The largest number of elements of a window, if all sizes are known.
+std::optional<int64_t> largestWindow(const Expr &in, const Expr &out, bool &equal) {
+  if (!in.isConstant() || !out.isConstant())
+    return std::nullopt;
+  int64_t n = *in.constant(), m = *out.constant(), most = 0, least = n;
+  for (int64_t i = 0; i < m; ++i) {
+    int64_t count = ((i + 1) * n + m - 1) / m - i * n / m;
+    most = std::max(most, count), least = std::min(least, count);
+  }
+  equal = most == least;
+  return most;
+}
+
+} // namespace
+
 std::optional<Pool> poolOf(Call &c, int64_t spatial) {
   Pool pool{c.tensor("self"), {}, c.boolean("ceil_mode")};
   if (!pool.x)
@@ -80,6 +91,71 @@ std::optional<Pool> poolOf(Call &c, int64_t spatial) {
   return pool;
 }
 
+Value along(Call &c, Value x, int64_t dim, int64_t rank) {
+  for (int64_t i = 0; i < rank; ++i)
+    if (i != dim)
+      x = c.unsqueeze(x, i);
+  return x;
+}
+
+Value divisorOf(Call &c, const Pool &pool, ScalarType dtype) {
+  if (std::optional<int64_t> divisor = c.integer("divisor_override"))
+    return c.full(Scalar::of(*divisor), dtype);
+  bool includePad = c.boolean("count_include_pad", true);
+  bool padded =
+      llvm::any_of(pool.windows, [](const Window &w) { return w.padding != 0; });
+  if (!pool.ceil && (includePad || !padded)) {
+    int64_t count = 1;
+    for (const Window &w : pool.windows)
+      count *= w.size;
+    return c.full(Scalar::of(count), dtype);
+  }
+  Value divisor;
+  for (int64_t i = 0; i < pool.spatial(); ++i) {
+    Value count =
+        along(c, countAlong(c, pool.windows[i], includePad), i, pool.spatial());
+    divisor = divisor ? c.binary<rt::MulOp>(divisor, count) : count;
+  }
+  return c.convert(divisor, dtype);
+}
+
+Spans spansOf(Call &c, const Expr &in, const Expr &out) {
+  auto whole = [&](const Expr &value) {
+    return c.full(Scalar::of(value), ScalarType::Long);
+  };
+  Value start =
+      c.binary<rt::FloorDivideOp>(c.iota(out, ScalarType::Long, 0, in), whole(out));
+  Value end = c.binary<rt::FloorDivideOp>(
+      c.iota(out, ScalarType::Long, in + out - 1, in), whole(out));
+  bool equal = false;
+  if (std::optional<int64_t> most = largestWindow(in, out, equal))
+    return {start, c.binary<rt::SubOp>(end, start), *most, equal};
+  // A window touches at most one element more than in / out, rounded up.
+  Expr most = c.guards.simplify(layout::min(
+      in, layout::ceildiv(in, out) + (layout::mod(in, out).isConstant(0) ? 0 : 1)));
+  return {start, c.binary<rt::SubOp>(end, start), most, false};
+}
+
+Value poolFormatted(Call &c, Value result, Value x, PoolFormat format) {
+  if (!result || format == PoolFormat::RowMajor)
+    return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
+                  : result;
+  layout::Layout source = layoutOf(x);
+  Dims sizes = sizesOf(result);
+  int64_t inserted = rankOf(x) - 1;
+  if (format == PoolFormat::AsTwoDims) {
+    source = layout::unsqueezeDim(source, inserted);
+    sizes.insert(sizes.begin() + inserted, 1);
+  }
+  Dims strides =
+      layout::stridesOf(layout::suggestMemoryFormat(source, c.guards), sizes);
+  if (format == PoolFormat::AsTwoDims)
+    strides.erase(strides.begin() + inserted);
+  return c.withStrides(result, strides);
+}
+
+namespace {
+
 /// The windows' elements as new last dims, with `outside` beyond the input.
 Value windowsOf(Call &c, const Pool &pool, const Scalar &outside) {
   Value x = pool.x;
@@ -113,42 +189,8 @@ std::vector<int64_t> windowDims(const Pool &pool) {
 }
 
 //===----------------------------------------------------------------------===//
-// Strides
-//===----------------------------------------------------------------------===//
-
-/// How eager lays the result out: by the format that the input suggests, row-major, or
-/// as a 2-d pool over a dim of size 1 before the last.
-enum class Format { Suggested, RowMajor, AsTwoDims };
-
-Value formatted(Call &c, Value result, Value x, Format format) {
-  if (!result || format == Format::RowMajor)
-    return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
-                  : result;
-  layout::Layout source = layoutOf(x);
-  Dims sizes = sizesOf(result);
-  int64_t inserted = rankOf(x) - 1;
-  if (format == Format::AsTwoDims) {
-    source = layout::unsqueezeDim(source, inserted);
-    sizes.insert(sizes.begin() + inserted, 1);
-  }
-  Dims strides =
-      layout::stridesOf(layout::suggestMemoryFormat(source, c.guards), sizes);
-  if (format == Format::AsTwoDims)
-    strides.erase(strides.begin() + inserted);
-  return c.withStrides(result, strides);
-}
-
-//===----------------------------------------------------------------------===//
 // max_pool
 //===----------------------------------------------------------------------===//
-
-/// `x` along dim `dim` of `rank` dims.
-Value along(Call &c, Value x, int64_t dim, int64_t rank) {
-  for (int64_t i = 0; i < rank; ++i)
-    if (i != dim)
-      x = c.unsqueeze(x, i);
-  return x;
-}
 
 /// Where the elements of the windows lie in the flattened spatial dims, and whether in
 /// the input at all: [out..., size...] each.
@@ -193,20 +235,20 @@ Value indexOfLargest(Call &c, Value elements, Value position, Value inside,
   return c.where(none, first, last);
 }
 
-Results maxPool(Call &c, int64_t spatial, Format format) {
+Results maxPool(Call &c, int64_t spatial, PoolFormat format) {
   std::optional<Pool> pool = poolOf(c, spatial);
   if (!pool)
     return mlir::failure();
   Value elements = windowsOf(c, *pool, lowestOf(dtypeOf(pool->x))), indices;
   std::vector<int64_t> dims = windowDims(*pool);
   Value values =
-      formatted(c, c.reduce<rt::AmaxOp>(elements, dims, false), pool->x, format);
+      poolFormatted(c, c.reduce<rt::AmaxOp>(elements, dims, false), pool->x, format);
   if (!values)
     return mlir::failure();
   if (c.node.outputs.size() > 1 && c.isUsed(1)) {
     auto [position, inside] = positionsOf(c, *pool);
     indices = indexOfLargest(c, elements, position, inside, dims);
-    indices = formatted(c, indices, pool->x, format);
+    indices = poolFormatted(c, indices, pool->x, format);
     if (!indices)
       return mlir::failure();
   }
@@ -217,39 +259,6 @@ Results maxPool(Call &c, int64_t spatial, Format format) {
 // avg_pool
 //===----------------------------------------------------------------------===//
 
-/// How many elements of each window count along one dim: [out].
-Value countAlong(Call &c, const Window &w, bool includePad) {
-  Value start = c.iota(w.out, ScalarType::Long, -w.padding, w.step);
-  Value end = c.binary<rt::AddOp>(start, c.number(w.size, ScalarType::Long));
-  Expr limit = includePad ? w.in + w.padding : w.in;
-  end = c.binary<rt::MinimumOp>(end, c.full(Scalar::of(limit), ScalarType::Long));
-  if (!includePad)
-    start = c.binary<rt::MaximumOp>(start, c.number(0, ScalarType::Long));
-  return c.binary<rt::SubOp>(end, start);
-}
-
-/// What the sums of the windows are divided by: a number, or [out...].
-Value divisorOf(Call &c, const Pool &pool, ScalarType dtype) {
-  if (std::optional<int64_t> divisor = c.integer("divisor_override"))
-    return c.full(Scalar::of(*divisor), dtype);
-  bool includePad = c.boolean("count_include_pad", true);
-  bool padded =
-      llvm::any_of(pool.windows, [](const Window &w) { return w.padding != 0; });
-  if (!pool.ceil && (includePad || !padded)) {
-    int64_t count = 1;
-    for (const Window &w : pool.windows)
-      count *= w.size;
-    return c.full(Scalar::of(count), dtype);
-  }
-  Value divisor;
-  for (int64_t i = 0; i < pool.spatial(); ++i) {
-    Value count =
-        along(c, countAlong(c, pool.windows[i], includePad), i, pool.spatial());
-    divisor = divisor ? c.binary<rt::MulOp>(divisor, count) : count;
-  }
-  return c.convert(divisor, dtype);
-}
-
 Value averaged(Call &c, Value sum, Value divisor) {
   if (!sum || !divisor)
     return {};
@@ -257,7 +266,7 @@ Value averaged(Call &c, Value sum, Value divisor) {
                                : c.binary<rt::TruncDivideOp>(sum, divisor);
 }
 
-Value avgPool(Call &c, int64_t spatial, Format format) {
+Value avgPool(Call &c, int64_t spatial, PoolFormat format) {
   std::optional<Pool> pool = poolOf(c, spatial);
   if (!pool)
     return {};
@@ -268,7 +277,7 @@ Value avgPool(Call &c, int64_t spatial, Format format) {
     return {};
   Value sum = c.reduce<rt::SumOp>(elements, windowDims(*pool), false);
   Value result = averaged(c, sum, divisorOf(c, *pool, dtypeOf(elements)));
-  return formatted(c, c.convert(result, dtype), x, format);
+  return poolFormatted(c, c.convert(result, dtype), x, format);
 }
 
 //===----------------------------------------------------------------------===//
@@ -308,44 +317,6 @@ std::optional<Adaptive> adaptiveOf(Call &c, int64_t spatial) {
                     in == pool.out[i];
   }
   return pool;
-}
-
-/// The windows of dim `i` as rows of indices: where each begins, how many elements it
-/// has, and the largest number of them.
-struct Spans {
-  Value start, count; // [out]
-  Expr most;
-  bool equal = false; // all windows have `most` elements
-};
-
-/// The largest number of elements of a window, if all sizes are known.
-std::optional<int64_t> largestWindow(const Expr &in, const Expr &out, bool &equal) {
-  if (!in.isConstant() || !out.isConstant())
-    return std::nullopt;
-  int64_t n = *in.constant(), m = *out.constant(), most = 0, least = n;
-  for (int64_t i = 0; i < m; ++i) {
-    int64_t count = ((i + 1) * n + m - 1) / m - i * n / m;
-    most = std::max(most, count), least = std::min(least, count);
-  }
-  equal = most == least;
-  return most;
-}
-
-Spans spansOf(Call &c, const Expr &in, const Expr &out) {
-  auto whole = [&](const Expr &value) {
-    return c.full(Scalar::of(value), ScalarType::Long);
-  };
-  Value start =
-      c.binary<rt::FloorDivideOp>(c.iota(out, ScalarType::Long, 0, in), whole(out));
-  Value end = c.binary<rt::FloorDivideOp>(
-      c.iota(out, ScalarType::Long, in + out - 1, in), whole(out));
-  bool equal = false;
-  if (std::optional<int64_t> most = largestWindow(in, out, equal))
-    return {start, c.binary<rt::SubOp>(end, start), *most, equal};
-  // A window touches at most one element more than in / out, rounded up.
-  Expr most = c.guards.simplify(layout::min(
-      in, layout::ceildiv(in, out) + (layout::mod(in, out).isConstant(0) ? 0 : 1)));
-  return {start, c.binary<rt::SubOp>(end, start), most, false};
 }
 
 /// The windows' elements with the dims of windows last, and a mask [out..., size...] of
@@ -423,7 +394,7 @@ bool isRegular(const Adaptive &pool) {
          });
 }
 
-Value adaptiveAvgPool(Call &c, int64_t spatial, Format format) {
+Value adaptiveAvgPool(Call &c, int64_t spatial, PoolFormat format) {
   std::optional<Adaptive> pool = adaptiveOf(c, spatial);
   if (!pool)
     return {};
@@ -449,10 +420,10 @@ Value adaptiveAvgPool(Call &c, int64_t spatial, Format format) {
                                           dtypeOf(elements));
     result = averaged(c, sum, count);
   }
-  return formatted(c, c.convert(result, dtype), pool->x, format);
+  return poolFormatted(c, c.convert(result, dtype), pool->x, format);
 }
 
-Results adaptiveMaxPool(Call &c, int64_t spatial, Format format) {
+Results adaptiveMaxPool(Call &c, int64_t spatial, PoolFormat format) {
   std::optional<Adaptive> pool = adaptiveOf(c, spatial);
   if (!pool)
     return mlir::failure();
@@ -466,17 +437,18 @@ Results adaptiveMaxPool(Call &c, int64_t spatial, Format format) {
   if (windows.mask)
     elements = c.where(windows.mask, elements, c.full(lowestOf(dtype), dtype));
   Value values = c.reduce<rt::AmaxOp>(elements, windows.dims, false), indices;
-  values = formatted(c, values, pool->x, format);
+  values = poolFormatted(c, values, pool->x, format);
   if (!values)
     return mlir::failure();
   if (needsPositions)
-    indices = formatted(
+    indices = poolFormatted(
         c, indexOfLargest(c, elements, windows.positions, windows.mask, windows.dims),
         pool->x, format);
   return std::vector<Value>{values, indices};
 }
 
-void addMaxPool(RuleTable &table, std::string name, int64_t spatial, Format format) {
+void addMaxPool(RuleTable &table, std::string name, int64_t spatial,
+                PoolFormat format) {
   addRule(table, {name + ".default"}, [=](Call &c) -> Value {
     Results results = maxPool(c, spatial, format);
     return failed(results) ? Value() : results->front();
@@ -486,35 +458,35 @@ void addMaxPool(RuleTable &table, std::string name, int64_t spatial, Format form
 } // namespace
 
 void addPoolingRules(RuleTable &table) {
-  addMaxPool(table, "aten.max_pool1d", 1, Format::RowMajor);
-  addMaxPool(table, "aten.max_pool2d", 2, Format::Suggested);
-  addMaxPool(table, "aten.max_pool3d", 3, Format::Suggested);
+  addMaxPool(table, "aten.max_pool1d", 1, PoolFormat::RowMajor);
+  addMaxPool(table, "aten.max_pool2d", 2, PoolFormat::Suggested);
+  addMaxPool(table, "aten.max_pool3d", 3, PoolFormat::Suggested);
   addMultiRule(table, {"aten.max_pool1d_with_indices.default"},
-               [](Call &c) { return maxPool(c, 1, Format::AsTwoDims); });
+               [](Call &c) { return maxPool(c, 1, PoolFormat::AsTwoDims); });
   addMultiRule(table, {"aten.max_pool2d_with_indices.default"},
-               [](Call &c) { return maxPool(c, 2, Format::Suggested); });
+               [](Call &c) { return maxPool(c, 2, PoolFormat::Suggested); });
   addMultiRule(table, {"aten.max_pool3d_with_indices.default"},
-               [](Call &c) { return maxPool(c, 3, Format::Suggested); });
+               [](Call &c) { return maxPool(c, 3, PoolFormat::Suggested); });
   addRule(table, {"aten.avg_pool1d.default"},
-          [](Call &c) { return avgPool(c, 1, Format::AsTwoDims); });
+          [](Call &c) { return avgPool(c, 1, PoolFormat::AsTwoDims); });
   addRule(table, {"aten.avg_pool2d.default"},
-          [](Call &c) { return avgPool(c, 2, Format::Suggested); });
+          [](Call &c) { return avgPool(c, 2, PoolFormat::Suggested); });
   addRule(table, {"aten.avg_pool3d.default"},
-          [](Call &c) { return avgPool(c, 3, Format::RowMajor); });
+          [](Call &c) { return avgPool(c, 3, PoolFormat::RowMajor); });
   addRule(table, {"aten.adaptive_avg_pool1d.default"},
-          [](Call &c) { return adaptiveAvgPool(c, 1, Format::AsTwoDims); });
+          [](Call &c) { return adaptiveAvgPool(c, 1, PoolFormat::AsTwoDims); });
   addRule(table,
           {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"},
-          [](Call &c) { return adaptiveAvgPool(c, 2, Format::Suggested); });
+          [](Call &c) { return adaptiveAvgPool(c, 2, PoolFormat::Suggested); });
   addRule(table,
           {"aten.adaptive_avg_pool3d.default", "aten._adaptive_avg_pool3d.default"},
-          [](Call &c) { return adaptiveAvgPool(c, 3, Format::RowMajor); });
+          [](Call &c) { return adaptiveAvgPool(c, 3, PoolFormat::RowMajor); });
   addMultiRule(table, {"aten.adaptive_max_pool1d.default"},
-               [](Call &c) { return adaptiveMaxPool(c, 1, Format::AsTwoDims); });
+               [](Call &c) { return adaptiveMaxPool(c, 1, PoolFormat::AsTwoDims); });
   addMultiRule(table, {"aten.adaptive_max_pool2d.default"},
-               [](Call &c) { return adaptiveMaxPool(c, 2, Format::Suggested); });
+               [](Call &c) { return adaptiveMaxPool(c, 2, PoolFormat::Suggested); });
   addMultiRule(table, {"aten.adaptive_max_pool3d.default"},
-               [](Call &c) { return adaptiveMaxPool(c, 3, Format::RowMajor); });
+               [](Call &c) { return adaptiveMaxPool(c, 3, PoolFormat::RowMajor); });
 }
 
 } // namespace rtorch::translate

@@ -45,6 +45,7 @@ struct Resize {
   Dims in, out;
   std::vector<std::optional<double>> factors;
   bool alignCorners = false;
+  bool backward = false; ///< x is the gradient, of size `out`
   ScalarType coordinates = ScalarType::Float;
 
   int64_t firstDim() const { return rankOf(x) - in.size(); }
@@ -52,7 +53,8 @@ struct Resize {
 
 std::optional<Resize> resizeOf(Call &c, size_t spatial) {
   Resize r;
-  r.x = c.tensor(c.node.find("input") ? "input" : "self");
+  r.backward = c.node.find("grad_output");
+  r.x = c.tensor(r.backward ? "grad_output" : c.node.find("input") ? "input" : "self");
   if (!r.x)
     return std::nullopt;
   Dims result = resultSizes(c);
@@ -65,6 +67,8 @@ std::optional<Resize> resizeOf(Call &c, size_t spatial) {
   Dims sizes = sizesOf(r.x);
   r.in.assign(sizes.begin() + 2, sizes.end());
   r.out.assign(result.begin() + 2, result.end());
+  if (r.backward)
+    std::swap(r.in, r.out);
   r.alignCorners = c.boolean("align_corners");
   r.coordinates = coordinateType(dtypeOf(r.x));
   r.factors.resize(spatial);
@@ -146,6 +150,15 @@ Value repeatPixels(Call &c, const Resize &r, const std::vector<int64_t> &factors
   return c.view(c.clone(c.expand(x, split), splitStrides), result);
 }
 
+/// The pixel that each one of the result repeats, along dim `i`.
+Value nearestPlaces(Call &c, const Resize &r, size_t i, bool exact) {
+  Value at = c.convert(c.iota(r.out[i]), r.coordinates);
+  if (exact)
+    at = c.binary<rt::AddOp>(at, c.number(0.5, r.coordinates));
+  at = c.unary<rt::FloorOp>(c.binary<rt::MulOp>(at, stepOf(c, r, i)));
+  return toIndex(c, at, r.in[i]);
+}
+
 Value nearest(Call &c, size_t spatial, bool exact) {
   std::optional<Resize> r = resizeOf(c, spatial);
   if (!r)
@@ -153,14 +166,21 @@ Value nearest(Call &c, size_t spatial, bool exact) {
   if (std::vector<int64_t> factors = wholeFactors(*r); !factors.empty())
     return repeatPixels(c, *r, factors);
   Value result = r->x;
-  for (size_t i = 0; i < spatial; ++i) {
-    Value at = c.convert(c.iota(r->out[i]), r->coordinates);
-    if (exact)
-      at = c.binary<rt::AddOp>(at, c.number(0.5, r->coordinates));
-    at = c.unary<rt::FloorOp>(c.binary<rt::MulOp>(at, stepOf(c, *r, i)));
-    result = c.indexSelect(result, toIndex(c, at, r->in[i]), r->firstDim() + i);
-  }
+  for (size_t i = 0; i < spatial; ++i)
+    result = c.indexSelect(result, nearestPlaces(c, *r, i, exact), r->firstDim() + i);
   return formatted(c, result, r->x);
+}
+
+/// Each pixel collects the gradients of those that repeat it.
+Value nearestBackward(Call &c, size_t spatial, bool exact) {
+  std::optional<Resize> r = resizeOf(c, spatial);
+  if (!r)
+    return {};
+  Value result = widened(c, r->x);
+  for (size_t i = 0; i < spatial; ++i)
+    result = addAlong(c, result, nearestPlaces(c, *r, i, exact), r->firstDim() + i,
+                      r->in[i]);
+  return formatted(c, c.convert(result, dtypeOf(r->x)), r->x);
 }
 
 //===----------------------------------------------------------------------===//
@@ -251,6 +271,29 @@ Value interpolate(Call &c, size_t spatial,
     result = sum;
   }
   return formatted(c, c.convert(result, dtype), r->x);
+}
+
+/// The same sums taken back: each neighbour collects its weight of the gradients.
+Value interpolateBackward(
+    Call &c, size_t spatial,
+    llvm::function_ref<Taps(Call &, const Resize &, size_t)> tapsOf) {
+  std::optional<Resize> r = resizeOf(c, spatial);
+  if (!r)
+    return {};
+  Value result = widened(c, r->x);
+  for (size_t i = 0; i < spatial && result; ++i) {
+    Taps taps = tapsOf(c, *r, i);
+    Value sum;
+    for (auto [place, weight] : llvm::zip_equal(taps.places, taps.weights)) {
+      for (size_t after = i + 1; weight && after < spatial; ++after)
+        weight = c.unsqueeze(weight, rankOf(weight));
+      Value part = addAlong(c, c.binary<rt::MulOp>(result, weight), place,
+                            r->firstDim() + i, r->in[i]);
+      sum = sum ? c.binary<rt::AddOp>(sum, part) : part;
+    }
+    result = sum;
+  }
+  return formatted(c, c.convert(result, dtypeOf(r->x)), r->x);
 }
 
 //===----------------------------------------------------------------------===//
@@ -458,6 +501,13 @@ void addResampleRules(RuleTable &table) {
       addRule(table, {"aten._upsample_nearest_exact" + suffix},
               [=](Call &c) { return nearest(c, spatial, true); });
     }
+  for (size_t spatial = 1; spatial <= 3; ++spatial) {
+    std::string suffix = std::to_string(spatial) + "d_backward.default";
+    addRule(table, {"aten.upsample_nearest" + suffix},
+            [=](Call &c) { return nearestBackward(c, spatial, false); });
+    addRule(table, {"aten._upsample_nearest_exact" + suffix},
+            [=](Call &c) { return nearestBackward(c, spatial, true); });
+  }
   const struct {
     const char *name;
     size_t spatial;
@@ -468,6 +518,11 @@ void addResampleRules(RuleTable &table) {
       {"aten.upsample_trilinear3d", 3, linearTaps},
       {"aten.upsample_bicubic2d", 2, cubicTaps},
   };
+  for (const auto &row : rows)
+    addRule(table, {std::string(row.name) + "_backward.default"},
+            [spatial = row.spatial, taps = row.taps](Call &c) {
+              return interpolateBackward(c, spatial, taps);
+            });
   for (const auto &row : rows)
     for (const char *overload : {".default", ".vec"})
       addRule(table, {std::string(row.name) + overload},

@@ -41,6 +41,12 @@ const RuleTable &ruleTable() {
     addScatterRules(table);
     addOrderRules(table);
     addLossRules(table);
+    addActivationGradientRules(table);
+    addConvolutionGradientRules(table);
+    addIndexingGradientRules(table);
+    addLossGradientRules(table);
+    addNormGradientRules(table);
+    addPoolingGradientRules(table);
     addCompositeRules(table);
     addSpecialRules(table);
     addCheckRules(table);
