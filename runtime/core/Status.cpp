@@ -1,14 +1,25 @@
 #include "runtime/core/Status.h"
 
-namespace rtorch::core {
+#include <iterator>
 
-const char *codeName(ErrorCode code) {
-  static constexpr const char *names[] = {
+namespace rtorch::core {
+namespace {
+
+constexpr const char *kNames[] = {
 #define RTORCH_ERROR_CODE(enumerator, name) name,
 #include "runtime/core/ErrorCodes.def"
 #undef RTORCH_ERROR_CODE
-  };
-  return names[size_t(code)];
+};
+
+} // namespace
+
+const char *codeName(ErrorCode code) { return kNames[size_t(code)]; }
+
+ErrorCode codeOfName(std::string_view name) {
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (name == kNames[i])
+      return ErrorCode(i);
+  return ErrorCode::ApiUsage;
 }
 
 Error makeError(ErrorCode code, std::string message) {

@@ -18,6 +18,8 @@ enum class ErrorCode : uint8_t {
 
 /// The stable name of a code, "RT_LAYOUT_STRIDE".
 const char *codeName(ErrorCode code);
+/// The code of that name; ApiUsage if there is none.
+ErrorCode codeOfName(std::string_view name);
 
 /// What went wrong: the thing, what was expected, what came.
 struct Error {

@@ -67,6 +67,12 @@ void rtorch_error_destroy(rtorch_error *error) {
     delete error;
 }
 
+rtorch_error *rtorch_error_create(const char *code, const char *message) {
+  return guarded([&]() -> core::Status {
+    return core::makeError(core::codeOfName(code ? code : ""), message ? message : "");
+  });
+}
+
 size_t rtorch_dtype_bytes(int32_t dtype) {
   auto known = core::dtypeFromNumber(dtype);
   return known ? core::elementBytes(*known) : 0;

@@ -1,4 +1,5 @@
 // The C++ layer over the C interface.
+#include <rtorch/checkpoint.hpp>
 #include <rtorch/rtorch.hpp>
 
 #include <atomic>
@@ -175,4 +176,41 @@ TEST_CASE("a caller brings its own threads") {
   for (int64_t i = 0; i < ours.numel(); ++i)
     CHECK(ours.data<float>()[i] == theirs.data<float>()[i]);
   CHECK(tasks > 1);
+}
+
+TEST_CASE("checkpoints are saved, listed and loaded") {
+  const std::filesystem::path path = CAPI_FOLDER "/cppapi.rtch";
+  std::vector<float> weight = {1, 2, 3, 4, 5, 6};
+  std::vector<int64_t> steps = {7};
+  const rtorch::Tensor tensor =
+      rtorch::Tensor::borrow(std::span(weight), std::vector<int64_t>{2, 3});
+  REQUIRE(rtorch::saveCheckpoint(
+      path,
+      {{"w", tensor, true},
+       {"tied", tensor},
+       {"steps", rtorch::Tensor::borrow(std::span(steps), std::vector<int64_t>{})}},
+      {.user = {{"epoch", "3"}}}));
+  auto checkpoint = rtorch::Checkpoint::open(path);
+  REQUIRE(checkpoint);
+  CHECK(checkpoint->size() == 3);
+  CHECK(checkpoint->writer() == std::string("rtorch ") + rtorch_version());
+  CHECK(checkpoint->contentId().size() == 32);
+  CHECK(checkpoint->user() == std::map<std::string, std::string>{{"epoch", "3"}});
+  CHECK(checkpoint->warnings().empty());
+  CHECK(checkpoint->tensor(0)->name == "steps");
+  auto found = checkpoint->find("w");
+  REQUIRE(found);
+  CHECK(found->alias_of == "tied"); // the first of the names has the bytes
+  CHECK(found->dtype_name == "F32");
+  CHECK(found->tensor->at<float>({1, 2}) == 6);
+  CHECK(checkpoint->find("none").error().code == "RT_CHECKPOINT_MISMATCH");
+
+  auto columns = rtorch::Tensor::empty(rtorch::DType::Float32, {3, 2});
+  const auto turned = rtorch::Tensor::borrow(rtorch::DType::Float32, columns.raw(),
+                                             {2, 3}, std::vector<int64_t>{1, 2});
+  const std::vector<rtorch::NamedTensor> targets = {{"w", turned}};
+  CHECK(checkpoint->load(targets).error().code == "RT_CHECKPOINT_MISMATCH");
+  REQUIRE(checkpoint->load(targets, /*strict=*/false));
+  CHECK(columns.at<float>({2, 0}) == 3);
+  CHECK(columns.at<float>({0, 1}) == 4);
 }

@@ -1,7 +1,7 @@
 // Every exported function, called wrongly in every way that its signature allows: each
 // call gives an error value with a message, and prints nothing. The list of functions
 // is the header's, so that a new one without cases fails.
-#include <rtorch/runtime.h>
+#include "tests/capi/misuse.h"
 
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -15,23 +15,12 @@
 #include <unistd.h>
 #include <vector>
 
+using namespace rtorch::misuse;
+
 namespace {
 
 /// The path of a module of the fixture; the folder itself for "".
 std::string inFolder(const char *name) { return std::string(CAPI_FOLDER) + name; }
-constexpr uint32_t kMany = std::numeric_limits<uint32_t>::max();
-
-/// The stable code of the error, which is freed; "" for success. An error without a
-/// message is as bad as none.
-std::string codeOf(rtorch_error *error) {
-  if (!error)
-    return "";
-  std::string code = rtorch_error_code(error);
-  if (std::string(rtorch_error_message(error)).empty())
-    code += " without a message";
-  rtorch_error_destroy(error);
-  return code;
-}
 
 /// The modules of the fixture, loaded, and an instance of each.
 struct Loaded {
@@ -79,19 +68,6 @@ private:
   int file_;
   std::vector<int> saved_;
 };
-
-struct Case {
-  const char *what;
-  const char *expected; // the code; "" where the call is allowed
-  std::function<std::string()> call;
-};
-using Cases = std::map<std::string, std::vector<Case>>;
-
-template <typename Struct> Struct sized(uint32_t bytes = sizeof(Struct)) {
-  Struct value{};
-  value.struct_size = bytes;
-  return value;
-}
 
 /// Cases of functions of the form f(module, index, info).
 template <typename Info, typename Function>
@@ -449,6 +425,14 @@ void addPlain(Cases &cases) {
   auto destroys = [](auto function) -> std::vector<Case> {
     return {{"nothing", "", [=] { return (function(nullptr), ""); }}};
   };
+  cases["rtorch_error_create"] = {
+      {"nothing", "RT_API_USAGE without a message",
+       [] { return codeOf(rtorch_error_create(nullptr, nullptr)); }},
+      {"an unknown code", "RT_API_USAGE",
+       [] { return codeOf(rtorch_error_create("RT_NONE", "x")); }},
+      {"a known code", "RT_RUN_BUSY",
+       [] { return codeOf(rtorch_error_create("RT_RUN_BUSY", "x")); }},
+  };
   cases["rtorch_error_destroy"] = destroys(rtorch_error_destroy);
   cases["rtorch_module_destroy"] = destroys(rtorch_module_destroy);
   cases["rtorch_instance_destroy"] = destroys(rtorch_instance_destroy);
@@ -463,8 +447,8 @@ void addPlain(Cases &cases) {
   }
 }
 
-std::set<std::string> exportedFunctions() {
-  std::ifstream in(CAPI_HEADER);
+std::set<std::string> functionsOf(const std::string &name) {
+  std::ifstream in(CAPI_HEADERS + name);
   const std::string header{std::istreambuf_iterator<char>(in), {}};
   const std::string mark = "RTORCH_EXPORT ";
   std::set<std::string> names;
@@ -502,10 +486,14 @@ TEST_CASE("a function called wrongly says so, and does nothing else") {
   cases["rtorch_instance_run"] = runs(embedding);
   cases["rtorch_instance_state"] = states(embedding, stateful);
 
+  addCheckpoints(cases, CAPI_FOLDER);
+
   std::set<std::string> covered;
   for (const auto &[function, list] : cases)
     covered.insert(function);
-  CHECK(covered == exportedFunctions());
+  std::set<std::string> exported = functionsOf("runtime.h");
+  exported.merge(functionsOf("checkpoint.h"));
+  CHECK(covered == exported);
 
   for (const auto &[function, list] : cases)
     for (const Case &each : list) {

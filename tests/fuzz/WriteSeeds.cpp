@@ -1,18 +1,49 @@
-// Writes manifests and module files, small ones of each kind, into $RTORCH_SEEDS.
+// Writes manifests and module files, small ones of each kind, into $RTORCH_SEEDS, and
+// what the golden checkpoints are made of.
+#include "runtime/checkpoint/FileFrame.h"
 #include "runtime/format/ManifestCodec.h"
 #include "tests/unit/runtime/TestModules.h"
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <iterator>
 
 using namespace rtorch;
 
-TEST_CASE("write the seeds") {
-  const char *variable = std::getenv("RTORCH_SEEDS");
-  REQUIRE(variable != nullptr);
-  const std::filesystem::path folder = variable;
+namespace {
+
+std::filesystem::path folderOf(const char *variable) {
+  const char *value = std::getenv(variable);
+  REQUIRE(value != nullptr);
+  return value;
+}
+
+} // namespace
+
+TEST_CASE("write the seeds of checkpoints") {
+  const std::filesystem::path folder = folderOf("RTORCH_SEEDS");
+  std::filesystem::create_directories(folder / "checkpoint");
+  std::filesystem::create_directories(folder / "checkpoint_meta");
+  for (const auto &entry :
+       std::filesystem::recursive_directory_iterator(folderOf("RTORCH_GOLDEN"))) {
+    if (entry.path().extension() != ".rtch")
+      continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    checkpoint::Header header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const std::filesystem::path name = entry.path().stem();
+    std::ofstream(folder / "checkpoint" / name, std::ios::binary) << bytes;
+    std::ofstream(folder / "checkpoint_meta" / name, std::ios::binary)
+        << bytes.substr(sizeof header, header.meta_bytes);
+  }
+}
+
+TEST_CASE("write the seeds of modules") {
+  const std::filesystem::path folder = folderOf("RTORCH_SEEDS");
   std::filesystem::create_directories(folder / "manifest");
   std::filesystem::create_directories(folder / "module");
   const std::pair<const char *, test::TestModule> modules[] = {

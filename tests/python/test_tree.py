@@ -20,6 +20,7 @@ FORBIDDEN = {
     "runtime": r"(compiler|dialects|python|tools)/|(llvm|mlir|lld)/|Python\.h|pybind11",
     "runtime/core": r"nlohmann|sqlite3|runtime/(record|store)/",
     "runtime/executor": r"nlohmann|sqlite3|runtime/(record|store)/",
+    "runtime/checkpoint": r"nlohmann|sqlite3|runtime/(?!checkpoint/|core/|format/|include/)",
     "runtime/record": r"nlohmann|sqlite3|runtime/(?!record/|include/)",
     "runtime/store": r"runtime/(?!store/|record/|include/)",
     "runtime/layout": r"runtime/(?!layout/)",

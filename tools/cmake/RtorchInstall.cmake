@@ -7,7 +7,7 @@ include(CMakePackageConfigHelpers)
 set(RTORCH_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/rtorch)
 
 # Programs of the build tree include the sources' folders; installed ones the prefix's.
-foreach(target rtorch_runtime rtorch_record)
+foreach(target rtorch_runtime rtorch_record rtorch_checkpoint)
   set_target_properties(${target} PROPERTIES
     INTERFACE_INCLUDE_DIRECTORIES
     "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/runtime/include>;$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
@@ -17,7 +17,10 @@ set_target_properties(rtorch_runtime PROPERTIES EXPORT_NAME runtime
 set_target_properties(rtorch_record PROPERTIES EXPORT_NAME record
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
-install(TARGETS rtorch_runtime rtorch_record EXPORT rtorch
+set_target_properties(rtorch_checkpoint PROPERTIES EXPORT_NAME checkpoint
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
+
+install(TARGETS rtorch_runtime rtorch_record rtorch_checkpoint EXPORT rtorch
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY runtime/include/rtorch DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

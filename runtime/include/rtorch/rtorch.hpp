@@ -327,19 +327,25 @@ struct RunOptions {
 
 namespace detail {
 
+/// Borrows sizes and strides from `tensor`.
+inline rtorch_value toC(const Tensor &tensor) {
+  rtorch_value out = RTORCH_VALUE_INIT;
+  out.kind = RTORCH_VALUE_TENSOR;
+  out.dtype = int32_t(tensor.dtype());
+  out.rank = uint32_t(tensor.sizes().size());
+  out.sizes = tensor.sizes().data();
+  out.strides = tensor.strides().data();
+  out.data = tensor.raw();
+  return out;
+}
+
+/// Borrows from `value`.
 inline rtorch_value toC(const Value &value) {
   rtorch_value out = RTORCH_VALUE_INIT;
   struct Visitor {
     rtorch_value &out;
     void operator()(std::monostate) const {}
-    void operator()(const Tensor &tensor) const {
-      out.kind = RTORCH_VALUE_TENSOR;
-      out.dtype = int32_t(tensor.dtype());
-      out.rank = uint32_t(tensor.sizes().size());
-      out.sizes = tensor.sizes().data();
-      out.strides = tensor.strides().data();
-      out.data = tensor.raw();
-    }
+    void operator()(const Tensor &tensor) const { out = toC(tensor); }
     void operator()(bool value) const {
       out.kind = RTORCH_VALUE_BOOL;
       out.integer = value;

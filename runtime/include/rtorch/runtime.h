@@ -49,6 +49,9 @@ RTORCH_EXPORT const char *rtorch_error_node(const rtorch_error *error);
 RTORCH_EXPORT const char *rtorch_error_source(const rtorch_error *error);
 /* NULL is allowed. */
 RTORCH_EXPORT void rtorch_error_destroy(rtorch_error *error);
+/* An error of a library that works beside the runtime; an unknown code becomes
+ * RT_API_USAGE. Never NULL. */
+RTORCH_EXPORT rtorch_error *rtorch_error_create(const char *code, const char *message);
 
 /* --- Values ---------------------------------------------------------------------- */
 
