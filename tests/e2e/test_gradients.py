@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 import training
-from torch._decomp import core_aten_decompositions
 
 POINTWISE = {
     "sigmoid": torch.sigmoid,
@@ -54,7 +53,7 @@ def test_pointwise(tmp_path, layout, dtype, core):
     def all_of(x):
         return [op(x) for op in POINTWISE.values()]
 
-    table = core_aten_decompositions() if core else None
+    table = training.core_decompositions() if core else None
     if core and dtype == torch.bfloat16:
         pytest.skip("decompositions round elsewhere than eager's ops")
     training.of_function(all_of, [_tensor((4, 6, 5), dtype, layout)], table).check(tmp_path)
@@ -87,7 +86,7 @@ NORMS = {
 def test_norms(tmp_path, name, layout, dtype, core):
     op, shape, params = NORMS[name]
     args = [_tensor(shape, dtype, layout), _tensor(params, dtype) + 1, _tensor(params, dtype)]
-    table = core_aten_decompositions() if core else None
+    table = training.core_decompositions() if core else None
     training.of_function(op, args, table).check(tmp_path)
 
 
@@ -204,7 +203,7 @@ def test_images(tmp_path, layout, dtype, core):
     def all_of(x):
         return [op(x) for op in IMAGES.values()]
 
-    table = core_aten_decompositions() if core else None
+    table = training.core_decompositions() if core else None
     graphs = training.of_function(all_of, [_tensor((2, 4, 8, 9), dtype, layout)], table)
     graphs.check(tmp_path)
 
@@ -307,7 +306,7 @@ def test_indexing(tmp_path, layout, core):
         # AOTAutograd leaves gradients of views of arguments to eager.
         return [op(x.sin(), i) for op in INDEXING.values()]
 
-    table = core_aten_decompositions() if core else None
+    table = training.core_decompositions() if core else None
     args = [_tensor((4, 6, 5), torch.float32, layout), torch.tensor([2, 0, 3, 1])]
     training.of_function(all_of, args, table).check(tmp_path)
 

@@ -1,4 +1,5 @@
 // Products of matrices and attention.
+#include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
 #include <cmath>
@@ -85,16 +86,96 @@ Value attention(Call &c) {
       c.boolean("is_causal"), c.boolean("enable_gqa"), /*nan_rows=*/false);
 }
 
+/// The contiguous strides of [batch, length, heads, ...], whose dims 1 and 2 were
+/// swapped: what eager's flash kernels work on.
+Value headsInside(Call &c, Value x) {
+  if (!x)
+    return x;
+  Dims sizes = sizesOf(x);
+  std::swap(sizes[1], sizes[2]);
+  Dims strides = layout::contiguousStrides(sizes);
+  std::swap(strides[1], strides[2]);
+  return c.withStrides(x, strides);
+}
+
+/// query * key^T * scale, with the mask added: -inf where there is no score.
+Value maskedScores(Call &c, Value query, Value key) {
+  int64_t rank = rankOf(query);
+  std::optional<double> given = c.real("scale");
+  Value scores = c.matmul(query, c.transpose(key, rank - 2, rank - 1));
+  if (!scores)
+    return scores;
+  ScalarType dtype = dtypeOf(scores);
+  Value scale = given ? c.number(*given, dtype)
+                      : c.full(inverseRoot(sizeOf(query, rank - 1)), dtype);
+  scores = c.binary<rt::MulOp>(scores, scale);
+  Value nothing = c.number(-INFINITY, dtype);
+  if (Value mask = c.optionalTensor("attn_mask"))
+    scores = dtypeOf(mask) == ScalarType::Bool
+                 ? c.where(mask, scores, nothing)
+                 : c.binary<rt::AddOp>(scores, c.convert(mask, dtype));
+  if (c.boolean("is_causal")) {
+    Value row = c.countAlong(sizeOf(scores, rank - 2), rank - 2, rank);
+    Value column = c.countAlong(sizeOf(scores, rank - 1), rank - 1, rank);
+    scores = c.where(c.compare<rt::LeOp>(column, row), scores, nothing);
+  }
+  return scores;
+}
+
+/// log(sum(exp(scores))) of each query, which the gradient begins with.
+Value logSumExpOfScores(Call &c) {
+  Value scores =
+      maskedScores(c, widened(c, c.tensor("query")), widened(c, c.tensor("key")));
+  if (!scores)
+    return scores;
+  std::vector<int64_t> last{rankOf(scores) - 1};
+  Value largest = c.reduce<rt::AmaxOp>(scores, last, true);
+  Value powers = c.unary<rt::ExpOp>(c.binary<rt::SubOp>(scores, largest));
+  Value log = c.unary<rt::LogOp>(c.reduce<rt::SumOp>(powers, last, false));
+  return headsInside(c, c.binary<rt::AddOp>(log, c.squeeze(largest, last)));
+}
+
 /// The flash kernel gives also the logarithms of the sums, for the backward pass.
 Results flashAttention(Call &c) {
-  if (c.isUsed(1)) {
-    c.error() << "the logsumexp of attention is not supported";
-    return mlir::failure();
-  }
   Value result = attention(c);
   if (!result)
     return mlir::failure();
-  return std::vector<Value>{result, Value()};
+  Value sums = c.isUsed(1) ? logSumExpOfScores(c) : Value();
+  if (c.isUsed(1) && !sums)
+    return mlir::failure();
+  return std::vector<Value>{result, sums};
+}
+
+/// With P = exp(scores - logsumexp): the gradients are P^T g for the values, and for
+/// the scores S = P * (g value^T - sum(g * out)) * scale, of which query and key get
+/// S key and S^T query.
+Results flashAttentionBackward(Call &c) {
+  Value query = widened(c, c.tensor("query")), key = widened(c, c.tensor("key")),
+        value = widened(c, c.tensor("value")), g = widened(c, c.tensor("grad_out")),
+        out = widened(c, c.tensor("out")), logSum = c.tensor("logsumexp");
+  if (!query || !key || !value || !g || !out || !logSum)
+    return mlir::failure();
+  const int64_t rank = rankOf(query);
+  const ScalarType dtype = dtypeOf(query);
+  auto flipped = [&](Value x) { return c.transpose(x, rank - 2, rank - 1); };
+  Value shift = c.unsqueeze(c.convert(logSum, dtype), rank - 1);
+  Value scores = maskedScores(c, query, key);
+  if (!scores)
+    return mlir::failure();
+  Value weights = c.unary<rt::ExpOp>(c.binary<rt::SubOp>(scores, shift));
+  Value total = c.reduce<rt::SumOp>(c.binary<rt::MulOp>(g, out), {rank - 1}, true);
+  Value slopes = c.binary<rt::SubOp>(c.matmul(g, flipped(value)), total);
+  std::optional<double> given = c.real("scale");
+  Value scale = given ? c.number(*given, dtype)
+                      : c.full(inverseRoot(sizeOf(query, rank - 1)), dtype);
+  slopes = c.binary<rt::MulOp>(c.binary<rt::MulOp>(weights, slopes), scale);
+  std::vector<Value> results{c.matmul(slopes, key), c.matmul(flipped(slopes), query),
+                             c.matmul(flipped(weights), g)};
+  ScalarType narrow = dtypeOf(c.tensor("query"));
+  for (Value &result : results)
+    if (!(result = headsInside(c, c.convert(result, narrow))))
+      return mlir::failure();
+  return results;
 }
 
 std::string refuseDropout(const importer::Graph &, const importer::Node &node) {
@@ -141,6 +222,10 @@ void addContractionRules(RuleTable &table) {
   llvm::StringRef flash = "aten._scaled_dot_product_flash_attention_for_cpu.default";
   addMultiRule(table, {flash}, flashAttention);
   table[flash].refuse = refuseDropout;
+  llvm::StringRef backward =
+      "aten._scaled_dot_product_flash_attention_for_cpu_backward.default";
+  addMultiRule(table, {backward}, flashAttentionBackward);
+  table[backward].refuse = refuseDropout;
 }
 
 } // namespace rtorch::translate

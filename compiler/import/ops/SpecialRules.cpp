@@ -69,14 +69,20 @@ Value sinc(Call &c, Value x) {
   return c.where(isZero, number(c, x, 1), div(c, c.unary<rt::SinOp>(angle), angle));
 }
 
-/// log(x / (1 - x)), x kept eps away from 0 and 1
-Value logit(Call &c, Value x) {
+/// log(x / (1 - x)), x kept eps away from 0 and 1. Eager rounds float16 and bfloat16
+/// after each step.
+Value logit(Call &c) {
+  Value self = c.tensor("self"), x = self;
+  if (x && !isFloat(dtypeOf(x)))
+    x = c.convert(x, ScalarType::Float);
+  if (!x)
+    return x;
   Value one = number(c, x, 1);
   if (std::optional<double> eps = c.real("eps")) {
     x = c.binary<rt::MaximumOp>(x, number(c, x, *eps));
     x = c.binary<rt::MinimumOp>(x, number(c, x, 1 - *eps));
   }
-  return c.unary<rt::LogOp>(div(c, x, sub(c, one, x)));
+  return c.likeUnary(c.unary<rt::LogOp>(div(c, x, sub(c, one, x))), self);
 }
 
 /// -x log(x), -inf below 0
@@ -272,7 +278,7 @@ void addSpecialRules(RuleTable &table) {
   addReal(table, {"aten.special_i1.default"}, made<rt::BesselI1Op>());
   addReal(table, {"aten.special_i1e.default"}, made<rt::BesselI1eOp>());
   addReal(table, {"aten.sinc.default", "aten.special_sinc.default"}, sinc);
-  addReal(table, {"aten.logit.default", "aten.special_logit.default"}, logit);
+  addRule(table, {"aten.logit.default", "aten.special_logit.default"}, logit);
   addReal(table, {"aten.special_entr.default"}, entropy);
   addReal(table, {"aten.special_ndtr.default"}, normalBelow);
   addReal(table, {"aten.special_ndtri.default"}, normalQuantile);
