@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import torch
+import torch._inductor.inductor_prims  # registers ops of its own, such as prims.fma
 
 NAMESPACES = ("aten", "prims")
 DEFAULT_PATH = pathlib.Path(__file__).parent.parent / "compiler" / "import" / "SchemaTable.inc"

@@ -87,6 +87,9 @@ public:
   Value copySign(Value magnitude, Value sign);
   Value nextAfter(Value a, Value b);
   Value gcd(Value a, Value b);
+  /// 64 random bits for each counter: two words of Philox-2x32 of ten rounds, the first
+  /// one the upper; all operands are int64.
+  Value philox(Value counter, Value seed);
   Value erfInv(Value x);
   Value lgamma(Value x);
   Value digamma(Value x);

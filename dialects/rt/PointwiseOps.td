@@ -85,6 +85,8 @@ def Rt_CopySignOp : Rt_BinaryOp<"copysign", Rt_FloatTensor, "a with the sign of 
 def Rt_NextAfterOp : Rt_BinaryOp<"nextafter", Rt_FloatTensor, "the number next to a on the way to b", "return f.nextAfter(x[0], x[1]);">;
 def Rt_GcdOp : Rt_BinaryOp<"gcd", Rt_IntOrBoolTensor, "greatest common divisor", "return f.gcd(x[0], x[1]);">;
 
+def Rt_PhiloxOp : Rt_BinaryOp<"philox", Rt_IntOrBoolTensor, "64 random bits of the counter a for the seed b, both int64: two words of Philox-2x32 of ten rounds", "return f.philox(x[0], x[1]);">;
+
 //===----------------------------------------------------------------------===//
 // Exponentials, trigonometry
 //===----------------------------------------------------------------------===//

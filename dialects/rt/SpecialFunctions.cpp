@@ -236,6 +236,29 @@ Value FormulaBuilder::gcd(Value a, Value b) {
   return abs(result[0]);
 }
 
+/// J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2,
+/// 3" (2011). The key is the seed's lower word; its upper word is mixed into the
+/// counter's.
+Value FormulaBuilder::philox(Value counter, Value seed) {
+  Type type = counter.getType();
+  Value lower = integer(type, 0xffffffff), word = integer(type, 32);
+  auto high = [&](Value x) -> Value {
+    return arith::ShRUIOp::create(builder_, loc_, x, word);
+  };
+  Value first = bitAnd(counter, lower), second = bitXor(high(counter), high(seed));
+  Value key = bitAnd(seed, lower);
+  for (int round = 0; round < 10; ++round) {
+    if (round > 0)
+      key = bitAnd(add(key, integer(type, 0x9E3779B9)), lower);
+    // Both factors have 32 bits: the 64 of their product are all there.
+    Value product = mul(first, integer(type, 0xD256D193));
+    first = bitXor(bitXor(high(product), key), second);
+    second = bitAnd(product, lower);
+  }
+  Value upper = arith::ShLIOp::create(builder_, loc_, first, word);
+  return bitOr(upper, second);
+}
+
 Value FormulaBuilder::integerPow(Value base, Value exponent) {
   if (elementOf(base.getType()).isInteger(1)) // false to the power true is false
     return bitOr(base, bitNot(exponent));

@@ -79,10 +79,15 @@ def of_function(
     function: Callable,
     args: Sequence[torch.Tensor],
     decompositions: dict | None = None,
+    wanted: Sequence[bool] | None = None,
 ) -> Graphs:
-    """The graphs of a function; every float argument gets a gradient."""
+    """The graphs of a function; every float argument (that is `wanted`) gets a gradient."""
     recorder = _Recorder()
-    leaves = [a.detach().requires_grad_() if a.is_floating_point() else a for a in args]
+    wanted = wanted or [True] * len(args)
+    leaves = [
+        a.detach().requires_grad_(want and a.is_floating_point())
+        for a, want in zip(args, wanted, strict=True)
+    ]
     compiled = aot_function(
         function,
         fw_compiler=recorder.compile,

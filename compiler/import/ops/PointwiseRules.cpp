@@ -460,6 +460,10 @@ void addPointwiseRules(RuleTable &table) {
           [](Call &c) { return addScaled(c, make<rt::MulOp>); });
   addRule(table, {"aten.addcdiv.default"},
           [](Call &c) { return addScaled(c, make<rt::DivOp>); });
+  addRule(table, {"prims.fma.default"}, [](Call &c) {
+    Value product = c.binary<rt::MulOp>(c.tensor("a"), c.tensor("b"));
+    return c.binary<rt::AddOp>(product, c.tensor("c"));
+  });
   addRule(table, {"aten.lerp.Scalar", "aten.lerp.Tensor"}, lerp);
   addRule(table, {"aten.nan_to_num.default"}, nanToNum);
 }

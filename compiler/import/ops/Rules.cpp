@@ -49,6 +49,7 @@ const RuleTable &ruleTable() {
     addPoolingGradientRules(table);
     addCompositeRules(table);
     addSpecialRules(table);
+    addRandomRules(table);
     addCheckRules(table);
     return table;
   }();

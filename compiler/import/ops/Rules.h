@@ -61,6 +61,7 @@ void addNormGradientRules(RuleTable &table);
 void addPoolingGradientRules(RuleTable &table);
 void addCompositeRules(RuleTable &table);
 void addSpecialRules(RuleTable &table);
+void addRandomRules(RuleTable &table);
 void addCheckRules(RuleTable &table);
 
 /// All rules.
