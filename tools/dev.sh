@@ -75,6 +75,7 @@ install_packages() {
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
       missing+=("$package")
   done
+  has_python_headers || missing+=(python3-dev)
   [[ ${#missing[@]} -eq 0 ]] && return
   echo "installing ${missing[*]}"
   local as_root=()
@@ -87,6 +88,14 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$logs/apt.log" ||
     { tail -n 20 "$logs/apt.log" >&2; fail "apt-get could not install: ${missing[*]}"; }
+}
+
+# The extension module needs Python.h of the Python that .venv is made from; one that is
+# not Debian's brings its own.
+has_python_headers() {
+  local python header='import os, sysconfig as s; print(os.path.join(s.get_path("include"), "Python.h"))'
+  python=$(find_python) || return 0 # install_python says what is missing
+  [[ -f $("$python" -c "$header") ]]
 }
 
 find_python() {
@@ -137,10 +146,18 @@ build_preset() {
   NINJA_STATUS="[$1 %f/%t] " ninja -C "build/$1" "${quiet[@]}"
 }
 
+# .venv finds the package of the release build, and torch.compile its backend.
+link_package() {
+  local packages
+  packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || return
+  echo "$root/build/release/python" >"$packages/rtorch-build.pth"
+}
+
 prepare() {
   mkdir -p "$logs"
   part "install" install_missing
   part "build release" build_preset release
+  link_package
 }
 
 command_build() {

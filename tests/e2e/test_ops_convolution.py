@@ -348,3 +348,26 @@ def test_pooled_of_any_batch(tmp_path):
     )
     for count in (1, 2, 3, 17):
         compiled.check(torch.randn(count, 3, 18, 26))
+
+
+class Residual(torch.nn.Module):
+    """What a convolution adds to another convolution's result, as residual blocks do."""
+
+    def __init__(self, stride: int):
+        super().__init__()
+        self.down = torch.nn.Conv2d(8, 16, 3, stride, 1)
+        self.short = torch.nn.Conv2d(8, 16, 1, stride)
+        self.next = torch.nn.Conv2d(16, 16, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.down(x) + self.short(x))
+        return self.next(y) + y
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (1, 2), (2, 1), (1, 6), (6, 1)])
+def test_residuals_of_images_of_few_pixels(tmp_path, sizes):
+    """Where only the batch is left of the pixels, it is what rows are counted along."""
+    for i, batch in enumerate((1, 3)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        harness.check_module(folder, Residual(2).eval(), (torch.randn(batch, 8, *sizes),))

@@ -193,18 +193,28 @@ void WindowTables::emitCoordinates(gemm::Emitter &e, Value first, Value count,
          [&](Value pixel) { store(lastValues, pixel); });
 }
 
+/// The dim along which flat pixels are counted: the last that has more than one,
+/// because an operand of size 1 is read at 0 there.
+static int64_t flatDim(Dims pixels) {
+  pixels.erase(pixels.begin() + 1); // the channel
+  for (size_t dim = pixels.size(); dim-- > 0;)
+    if (!pixels[dim].isConstant(1))
+      return dim;
+  return 0;
+}
+
 Indices WindowTables::indicesOf(gemm::Emitter &e, Value pixel, Index channel) {
   Indices indices;
+  const int64_t counted = flatDim(windows_.result);
   for (int64_t dim = 0; dim <= windows_.spatialDims(); ++dim) {
     if (!flat_) {
       Value at = e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel));
       if (dim && !windows_.pool.empty())
         at = e.div(at, e.constant(windows_.pool[dim - 1].step));
       indices.push_back(Index{at});
-    } else if (dim == windows_.spatialDims())
-      indices.push_back(Index{e.add(first_, pixel)});
-    else
-      indices.push_back(Index{e.constant(0)});
+    } else {
+      indices.push_back(Index{dim == counted ? e.add(first_, pixel) : e.constant(0)});
+    }
   }
   indices.insert(indices.begin() + 1, channel);
   return indices;

@@ -194,12 +194,18 @@ Value indexPut(Call &c) {
                 : result;
 }
 
-/// Where the mask holds, the elements at the indices; elsewhere the indices are void.
-std::optional<IndexList> maskedIndices(Call &c, Value mask) {
+/// The indices, clamped to the dims that they index: PyTorch's "unsafe" ops take any
+/// where the mask does not hold. The mask is one of the result, not of the indices.
+IndexList clampedIndices(Call &c, Value x) {
   IndexList list = c.optionalTensors("indices");
-  for (Value &index : list)
-    if (index)
-      index = c.where(mask, index, c.number(0, dtypeOf(index)));
+  for (auto [dim, index] : llvm::enumerate(list)) {
+    if (!index || static_cast<int64_t>(dim) >= rankOf(x))
+      continue;
+    ScalarType dtype = dtypeOf(index);
+    Expr size = sizeOf(x, dim);
+    index = c.binary<rt::MaximumOp>(index, c.full(Scalar::of(Expr(0) - size), dtype));
+    index = c.binary<rt::MinimumOp>(index, c.full(Scalar::of(size - 1), dtype));
+  }
   return list;
 }
 
@@ -207,7 +213,7 @@ Value maskedIndex(Call &c) {
   Value x = c.tensor("self"), mask = c.tensor("mask");
   if (!x || !mask)
     return {};
-  std::optional<Indexing> at = indexingOf(c, x, *maskedIndices(c, mask));
+  std::optional<Indexing> at = indexingOf(c, x, clampedIndices(c, x));
   if (!at)
     return {};
   Value found = c.index(x, at->indices, at->dims, at->position, true);
@@ -218,7 +224,7 @@ Value maskedPutAccumulate(Call &c) {
   Value x = c.tensor("self"), mask = c.tensor("mask"), values = c.tensor("values");
   if (!x || !mask || !values)
     return {};
-  std::optional<Indexing> at = indexingOf(c, x, *maskedIndices(c, mask));
+  std::optional<Indexing> at = indexingOf(c, x, clampedIndices(c, x));
   if (!at)
     return {};
   values = c.where(mask, values, c.number(0, dtypeOf(values)));

@@ -1,0 +1,120 @@
+"""Compiled modules on disk, found by the hash of all that decides what they compute.
+
+A module appears by rename, so that other processes see it whole or not at all; two that
+compile the same graph at once write the same bytes. What was not used for longest goes
+first when the folder grows beyond its limit; a module that is in use stays mapped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from . import _archive, _native
+from ._graph import Serialized
+from ._options import Options
+
+
+@cache
+def _compiler_identity() -> str:
+    """What distinguishes one build of the compiler from another."""
+    stat = os.stat(_native.__file__)
+    return f"{_native.version()} {_native.llvm_description()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+@cache
+def _host() -> str:
+    """The features that code for "native" may use."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            wanted = ("flags", "model name", "cpu family", "model\t", "Features")
+            return "".join(sorted({line for line in lines if line.startswith(wanted)}))
+    except OSError:
+        return platform.processor()
+
+
+def key_parts(graph: Serialized, options: Options) -> dict[str, str]:
+    """What the key is made of, by name: hashes, or texts where they are short."""
+    stripped = json.loads(json.dumps(graph.program))
+    for node in stripped["graph_module"]["graph"]["nodes"]:
+        node["metadata"] = {}  # source lines change messages only
+    constants = hashlib.sha256()
+    for name, tensor in graph.constants.items():
+        meta = (name, tensor.dtype, tuple(tensor.size()), tensor.stride(), tensor.storage_offset())
+        constants.update(repr(meta).encode())
+        constants.update(_archive.bytes_of(tensor))
+    return {
+        "graph": _hash(json.dumps(stripped, sort_keys=True)),
+        "constants": constants.hexdigest(),
+        "target": options.target_cpu,
+        "host": _hash(_host()) if options.target_cpu == "native" else "",
+        "compiler": _compiler_identity(),
+    }
+
+
+def key_of(parts: dict[str, str]) -> str:
+    return _hash(json.dumps(parts, sort_keys=True))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Cache:
+    """A folder of modules and their reports."""
+
+    def __init__(self, folder: Path, limit: int):
+        self.folder, self.limit = folder, limit
+
+    def find(self, key: str) -> tuple[Path, dict] | None:
+        """The module and its report, which become the most recently used."""
+        path = self.folder / f"{key}.rtm"
+        try:
+            report = json.loads(path.with_suffix(".json").read_text())
+            os.utime(path)
+        except (OSError, ValueError):
+            return None
+        return path, report
+
+    def add(self, key: str, module: Path, report: dict) -> Path:
+        """Moves `module`, a file in the folder, to its place."""
+        self._write(self.folder / f"{key}.json", json.dumps(report))
+        path = self.folder / f"{key}.rtm"
+        os.replace(module, path)
+        self._prune(keep=path)
+        return path
+
+    def temporary(self) -> Path:
+        """A name for a file that is being written, in the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        os.close(handle)
+        return Path(name)
+
+    def remove(self, key: str) -> None:
+        for suffix in (".rtm", ".json"):
+            with contextlib.suppress(OSError):
+                (self.folder / f"{key}{suffix}").unlink()
+
+    def _write(self, path: Path, text: str) -> None:
+        temporary = self.temporary()
+        temporary.write_text(text)
+        os.replace(temporary, path)
+
+    def _prune(self, keep: Path) -> None:
+        found = []
+        for path in self.folder.glob("*.rtm"):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                found.append((stat.st_mtime_ns, stat.st_size, path))
+        size = sum(each[1] for each in found)
+        for _, bytes_, path in sorted(found):
+            if size <= self.limit:
+                break
+            if path != keep:
+                size -= bytes_
+                self.remove(path.stem)

@@ -1,0 +1,161 @@
+"""FX graphs as native modules."""
+
+import contextlib
+import tempfile
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+
+from . import _archive, _native
+from ._cache import Cache, key_of, key_parts
+from ._errors import LayoutError, ModuleError
+from ._graph import Serialized, serialize, value_of
+from ._options import Options
+
+_MOST_VARIANTS = 16
+
+
+class CacheWarning(UserWarning):
+    """The cache of compiled graphs cannot be used."""
+
+
+@dataclass
+class Compilation:
+    """What a graph was compiled to, and what that cost."""
+
+    module: Any
+    graph: Serialized
+    report: dict[str, Any]
+    key: str = ""
+    cached: bool = False
+    names: list[str] = field(default_factory=list)
+
+
+def compile_serialized(graph: Serialized, name: str, options: Options) -> Compilation:
+    """Loads the module of the graph from the cache, or compiles it; CompileError says why not."""
+    if options.cache:
+        try:
+            return _through_cache(graph, name, options)
+        except OSError as error:
+            warnings.warn(
+                f"rtorch cannot use its cache in {options.cache_path()}: {error}",
+                CacheWarning,
+                stacklevel=2,
+            )
+    with tempfile.TemporaryDirectory(prefix="rtorch-") as folder:
+        path = Path(folder) / "module.rtm"
+        report = _compile_to(graph, name, path, options)
+        return Compilation(_native.Module(str(path)), graph, report)
+
+
+def _through_cache(graph: Serialized, name: str, options: Options) -> Compilation:
+    cache = Cache(options.cache_path(), options.cache_bytes)
+    key = key_of(key_parts(graph, options))
+    if found := cache.find(key):
+        try:
+            return Compilation(_native.Module(str(found[0])), graph, found[1], key, cached=True)
+        except ModuleError:  # damaged: compile it again
+            cache.remove(key)
+    temporary = cache.temporary()
+    try:
+        report = _compile_to(graph, name, temporary, options)
+        module = _native.Module(str(temporary))
+        cache.add(key, temporary, report)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return Compilation(module, graph, report, key)
+
+
+def _compile_to(graph: Serialized, name: str, output: Path, options: Options) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="rtorch-") as folder:
+        archive = Path(folder) / "graph.pt2"
+        _archive.write(archive, graph, name)
+        return _native.compile(str(archive), str(output), options.target_cpu)
+
+
+class CompiledGraph:
+    """A native module in the place of an FX graph: takes what its placeholders take.
+
+    Where sizes break a relation that the module was compiled under, it is compiled once
+    more for these sizes alone. Arguments of other strides than the graph was traced with
+    are copied, and counted in `copies`, if `relayout` allows it.
+    """
+
+    def __init__(
+        self, module: fx.GraphModule, name: str, options: Options, *, relayout: bool
+    ) -> None:
+        self._options, self._name, self._relayout = options, name, relayout
+        self._traced: fx.GraphModule | None = module
+        self._lock = threading.Lock()
+        self.variants: dict[tuple[int, ...], Compilation] = {}
+        graph = serialize(module)
+        self.compilation = compile_serialized(graph, name, options)
+        self._symbols = _symbol_places(module)
+        self._single = not isinstance(_output(module), tuple | list)
+        if not self._symbols:
+            self._traced = None
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self._run(self.compilation, args)
+        except LayoutError as error:
+            if error.code not in ("RT_LAYOUT_CHECK", "RT_LAYOUT_RANGE") or not self._symbols:
+                raise
+            return self._run(self._variant(args), args)
+
+    @property
+    def copies(self) -> int:
+        """Arguments that calls so far have copied into other strides."""
+        every = [self.compilation, *self.variants.values()]
+        return sum(each.module.copies for each in every)
+
+    def _run(self, compilation: Compilation, args: Sequence[Any]) -> Any:
+        graph = compilation.graph
+        results = compilation.module.call(
+            [args[i] for i in graph.inputs], torch.get_num_threads(), self._relayout
+        )
+        outputs = tuple(
+            results[x] if kind == "result" else args[x] if kind == "input" else x
+            for kind, x in graph.outputs
+        )
+        return outputs[0] if self._single else outputs
+
+    def _variant(self, args: Sequence[Any]) -> Compilation:
+        values = {symbol: _size(args, place) for symbol, place in self._symbols.items()}
+        key = tuple(values.values())
+        with self._lock:
+            if key not in self.variants:
+                if len(self.variants) >= _MOST_VARIANTS:
+                    self.variants.pop(next(iter(self.variants)))
+                graph = serialize(self._traced, values)
+                self.variants[key] = compile_serialized(graph, self._name, self._options)
+            return self.variants[key]
+
+
+def _output(module: fx.GraphModule) -> Any:
+    [node] = [node for node in module.graph.nodes if node.op == "output"]
+    return node.args[0]
+
+
+def _size(args: Sequence[Any], place: tuple[int, int | None]) -> int:
+    argument, dim = place
+    return int(args[argument]) if dim is None else args[argument].size(dim)
+
+
+def _symbol_places(module: fx.GraphModule) -> dict[Any, tuple[int, int | None]]:
+    """Where a call tells the value of each symbol: an argument, and a dim of it."""
+    places: dict[Any, tuple[int, int | None]] = {}
+    for i, node in enumerate(module.graph.find_nodes(op="placeholder")):
+        value = value_of(node)
+        sizes = enumerate(value.size()) if isinstance(value, torch.Tensor) else [(None, value)]
+        for dim, size in sizes:
+            if isinstance(size, torch.SymInt) and size.node.expr.is_symbol:
+                places.setdefault(size.node.expr, (i, dim))
+    return places

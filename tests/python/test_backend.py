@@ -1,0 +1,430 @@
+"""torch.compile(model, backend="rtorch") against eager PyTorch."""
+
+import copy
+import threading
+import warnings
+
+import convnets
+import decoders
+import pytest
+import torch
+import torch.nn.functional as F
+
+rtorch = pytest.importorskip("rtorch", reason="the package is not built")
+
+
+@pytest.fixture(autouse=True)
+def fresh_dynamo():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    yield
+    torch._dynamo.reset()
+
+
+def compiled(model, **options):
+    return torch.compile(model, backend="rtorch", options=options or None)
+
+
+def assert_same(ours, theirs):
+    """Values, dtypes and strides of every tensor."""
+    mine, expected = (torch.utils._pytree.tree_leaves(x) for x in (ours, theirs))
+    assert len(mine) == len(expected)
+    for a, b in zip(mine, expected, strict=True):
+        if not isinstance(b, torch.Tensor):
+            assert a == b
+            continue
+        scale = b.abs().max().item() if b.is_floating_point() and b.numel() else 0
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * max(scale, 1))
+        dims = [i for i, n in enumerate(b.size()) if n > 1]
+        assert [a.stride(i) for i in dims] == [b.stride(i) for i in dims]
+
+
+def check_inference(model, *calls, **options):
+    ours = compiled(copy.deepcopy(model), **options)
+    with torch.no_grad():
+        for args in calls:
+            assert_same(ours(*copy.deepcopy(args)), model(*copy.deepcopy(args)))
+    return rtorch.last_report()
+
+
+def loss_of(model, args):
+    result = model(*args)
+    return getattr(result, "logits", result).float().square().mean()
+
+
+def check_training(model, args, steps=3):
+    """Losses, gradients and buffers of a few optimizer steps."""
+    theirs, ours = model.train(), copy.deepcopy(model).train()
+    fast = compiled(ours)
+    optimizers = [torch.optim.SGD(m.parameters(), lr=1e-2) for m in (theirs, ours)]
+    reports = []
+    for _ in range(steps):
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        expected, loss = loss_of(theirs, args), loss_of(fast, args)
+        torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+        expected.backward()
+        loss.backward()
+        reports.append(rtorch.last_report())
+        for (name, a), b in zip(theirs.named_parameters(), ours.parameters(), strict=True):
+            if a.grad is None:
+                assert b.grad is None, name
+                continue
+            scale = a.grad.abs().max().item()
+            torch.testing.assert_close(
+                b.grad, a.grad, rtol=1e-3, atol=1e-4 * scale + 1e-6, msg=name
+            )
+        for (name, a), b in zip(theirs.named_buffers(), ours.buffers(), strict=True):
+            torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
+        for optimizer in optimizers:
+            optimizer.step()
+    return reports[0]
+
+
+class Classifier(torch.nn.Module):
+    def __init__(self, kind=torch.nn.LSTM):
+        super().__init__()
+        self.layers = kind(8, 16, num_layers=2, batch_first=True)
+        self.head = torch.nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.layers(x)[0][:, -1])
+
+
+def mlp():
+    return torch.nn.Sequential(
+        torch.nn.Linear(8, 16), torch.nn.GELU(), torch.nn.LayerNorm(16), torch.nn.Linear(16, 4)
+    )
+
+
+def bert():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = BertConfig(**sizes, **none, intermediate_size=64, vocab_size=100)
+    return BertForSequenceClassification(config)
+
+
+def tokens():
+    return (torch.randint(0, 90, (3, 12)),)
+
+
+NETWORKS = {
+    "mlp": (mlp, lambda: (torch.randn(5, 8),)),
+    "lenet": (convnets.LeNet, lambda: (torch.randn(4, 1, 28, 28),)),
+    "resnet18": (lambda: convnets.resnet18(16), lambda: (torch.randn(4, 3, 64, 64),)),
+    "lstm": (Classifier, lambda: (torch.randn(4, 7, 8),)),
+    "bert": (bert, tokens),
+    "gpt": (lambda: decoders.Gpt("sdpa"), tokens),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    make, inputs = NETWORKS[request.param]
+    # Dynamo leaves recurrent layers to eager unless it is told to look into them.
+    with torch._dynamo.config.patch(allow_rnn=True):
+        yield make(), inputs()
+
+
+def test_inference_of_networks_is_native(network):
+    model, args = network
+    model.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", rtorch.FallbackWarning)
+        ours = compiled(copy.deepcopy(model))
+        with torch.no_grad():
+            result, expected = ours(*args), model(*args)
+    assert_same(getattr(result, "logits", result), getattr(expected, "logits", expected))
+    report = rtorch.last_report()
+    assert report.native_nodes > 0
+    assert report.eager_nodes == 0
+
+
+@pytest.mark.filterwarnings("ignore::rtorch.FallbackWarning")
+def test_training_of_networks(network):
+    check_training(*network)
+
+
+# --- layouts, aliasing, mutation ------------------------------------------------------
+
+
+def test_strides_of_results():
+    def function(x):
+        return x.mT * 2, x.relu(), x[:, None].expand(3, 4, 5), F.pad(x, (1, 1))
+
+    x = torch.randn(5, 3).mT
+    check_inference(torch.nn.Identity(), (x,))
+    ours = compiled(function)
+    assert_same(ours(x), function(x))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_images(memory_format):
+    model = convnets.LeNet().eval().to(memory_format=memory_format)
+    check_inference(model, (torch.randn(2, 1, 28, 28).to(memory_format=memory_format),))
+
+
+def test_results_that_view_inputs():
+    def function(x, y):
+        return x[1:], x.mT, y, x + 1
+
+    x, y = torch.randn(3, 4), torch.randn(2)
+    ours, theirs = compiled(function)(x, y), function(x, y)
+    assert_same(ours, theirs)
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert mine.data_ptr() == expected.data_ptr() or mine is ours[3]
+
+
+def test_mutation_of_inputs_and_buffers():
+    class Counter(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(4))
+
+        def forward(self, x, out):
+            self.seen += x.sum(0)
+            out[1:].mul_(2)
+            x.add_(1)
+            return out.sum() + self.seen
+
+    theirs, ours = Counter(), Counter()
+    fast = compiled(ours)
+    given = [(torch.randn(3, 4), torch.randn(5)) for _ in range(2)]
+    copies = copy.deepcopy(given)
+    with torch.no_grad():
+        for (x, out), (x2, out2) in zip(given, copies, strict=True):
+            assert_same(fast(x, out), theirs(x2, out2))
+            assert_same((x, out, ours.seen), (x2, out2, theirs.seen))
+
+
+def test_integers_bools_and_halves():
+    def function(i, b, h):
+        return i // 3, i[b], h.float() @ h.float().mT, (h * 2).to(torch.int32), i.sum()
+
+    i, b = torch.arange(-4, 4), torch.tensor([0, 3])
+    h = torch.randn(3, 3).to(torch.bfloat16)
+    assert_same(compiled(function)(i, b, h), function(i, b, h))
+
+
+# --- shapes -------------------------------------------------------------------------------
+
+
+def compilations(backend):
+    """How often Dynamo compiles a model for three batch sizes, and its last results."""
+    torch._dynamo.reset()
+    count, run = 0, torch._dynamo.lookup_backend(backend)
+
+    def counting(module, inputs):
+        nonlocal count
+        count += 1
+        return run(module, inputs)
+
+    model = mlp()
+    ours = torch.compile(model, backend=counting, dynamic=True)
+    with torch.no_grad():
+        for n in (3, 7, 11):
+            x = torch.randn(n, 8)
+            assert_same(ours(x), model(x))
+    return count
+
+
+def test_dynamic_shapes_compile_as_often_as_with_others():
+    assert compilations("rtorch") <= compilations("aot_eager")
+
+
+def test_automatic_dynamic_shapes():
+    def function(x):
+        return x.reshape(x.size(0) * 2, -1).softmax(0), x.size(0) * 3
+
+    ours = compiled(function)
+    for n in (4, 6, 8, 10):
+        x = torch.randn(n, 8)
+        assert_same(ours(x), function(x))
+
+
+def test_training_with_dynamic_shapes():
+    theirs = mlp()
+    mine = copy.deepcopy(theirs)
+    fast = torch.compile(mine, backend="rtorch", dynamic=True)
+    for n in (3, 5):
+        x = torch.randn(n, 8)
+        for model in (theirs, mine):
+            model.zero_grad()
+        fast(x).square().sum().backward()
+        theirs(x).square().sum().backward()
+        for a, b in zip(theirs.parameters(), mine.parameters(), strict=True):
+            torch.testing.assert_close(b.grad, a.grad)
+
+
+# --- autograd -----------------------------------------------------------------------------
+
+
+def test_gradients_of_inputs_shared_parameters_and_accumulation():
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(6, 6)
+
+        def forward(self, x):
+            return self.first(torch.tanh(self.first(x)))
+
+    theirs = Shared()
+    mine = copy.deepcopy(theirs)
+    fast = compiled(mine)
+    for _ in range(2):
+        a = torch.randn(4, 6, requires_grad=True)
+        b = a.detach().clone().requires_grad_()
+        y = fast(b).square().sum()
+        y.backward(retain_graph=True)
+        y.backward()
+        z = theirs(a).square().sum()
+        z.backward(retain_graph=True)
+        z.backward()
+        torch.testing.assert_close(b.grad, a.grad)
+    torch.testing.assert_close(mine.first.weight.grad, theirs.first.weight.grad)
+
+
+def test_graph_breaks():
+    def function(x):
+        y = x.relu() * 2
+        torch._dynamo.graph_break()
+        return y.sum(0) + 1
+
+    x = torch.randn(3, 4)
+    assert_same(compiled(function)(x), function(x))
+    told = rtorch.explain(function, x)
+    assert len(told.reports) == 2
+    assert told.native_nodes >= 3
+    assert told.eager_nodes == 0
+    assert "native" in str(told)
+
+
+# --- what cannot be compiled ----------------------------------------------------------------
+
+
+def with_spectrum(x):
+    y = (x * 2).relu()
+    z = torch.fft.rfft(y).abs()
+    return z.sum(-1) + y.mean(-1)
+
+
+def test_unsupported_ops_run_in_eager_with_one_warning():
+    x = torch.randn(3, 8)
+    with pytest.warns(rtorch.FallbackWarning) as caught:
+        assert_same(compiled(with_spectrum)(x), with_spectrum(x))
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert "fft" in text
+    assert "test_backend.py:" in text
+    report = rtorch.last_report()
+    assert report.native_nodes > 0
+    assert report.eager_nodes > 0
+    assert any("fft" in each.op and each.count == 1 for each in report.fallbacks)
+    assert report.as_dict()["eager_nodes"] == report.eager_nodes
+
+
+def test_fallback_may_be_an_error(monkeypatch):
+    x = torch.randn(3, 8)
+    with pytest.raises(Exception, match=r"fft.*not supported"):
+        compiled(with_spectrum, fallback="error")(x)
+    torch._dynamo.reset()
+    monkeypatch.setenv("RTORCH_FALLBACK", "error")
+    with pytest.raises(Exception, match="fallback is 'error'"):
+        compiled(with_spectrum)(x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fall_back": "error"}, "unknown option 'fall_back'.*fallback"),
+        ({"fallback": "never"}, "expects 'eager' or 'error'"),
+        ({"cache": "yes"}, "option 'cache'.*expects a bool"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(Exception, match=message):
+        compiled(torch.relu, **options)(torch.randn(2))
+
+
+def test_errors_of_the_graph_keep_their_message():
+    def function(table, i):
+        return table[i] * 2
+
+    fast = compiled(function)
+    fast(torch.randn(4, 2), torch.tensor([1, 2]))
+    with pytest.raises(rtorch.RunError, match=r"index 9|out of range") as raised:
+        fast(torch.randn(4, 2), torch.tensor([1, 9]))
+    assert raised.value.code.startswith("RT_RUN")
+
+
+# --- cache, threads ----------------------------------------------------------------------------
+
+
+def test_second_compilation_comes_from_the_cache(tmp_path):
+    def function(x):
+        return (x * 3).cos().sum(1)
+
+    x = torch.randn(3, 4)
+    folder = str(tmp_path / "cache")
+    for expected in (False, True):
+        torch._dynamo.reset()
+        assert_same(compiled(function, cache_dir=folder)(x), function(x))
+        [module] = rtorch.last_report().graphs[0].modules()
+        assert module["cached"] is expected
+    [file] = (tmp_path / "cache").glob("*.rtm")
+    file.write_bytes(file.read_bytes()[:100])  # damaged: compiled again
+    torch._dynamo.reset()
+    assert_same(compiled(function, cache_dir=folder)(x), function(x))
+    torch._dynamo.reset()
+    # Other strides are another graph.
+    y = torch.randn(4, 3).mT
+    assert_same(compiled(function, cache_dir=folder)(y), function(y))
+    assert len(list((tmp_path / "cache").glob("*.rtm"))) == 2
+
+
+def test_cache_is_bounded(tmp_path):
+    x = torch.randn(3)
+    for i in range(4):
+        torch._dynamo.reset()
+        compiled(lambda x, i=i: x * (i + 2), cache_dir=str(tmp_path), cache_bytes=12_000)(x)
+    kept = list(tmp_path.glob("*.rtm"))
+    assert 1 <= len(kept) < 4
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_calls_from_several_threads_agree():
+    model = mlp().eval()
+    ours = compiled(model)
+    xs = [torch.randn(5, 8) for _ in range(8)]
+    with torch.no_grad():
+        expected = [ours(x).clone() for x in xs]
+    wrong = []
+
+    def run(i):
+        with torch.no_grad():
+            for _ in range(20):
+                if not torch.equal(ours(xs[i]), expected[i]):
+                    wrong.append(i)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_number_of_threads_is_followed():
+    x = torch.randn(64, 512)
+    fast = compiled(lambda x: (x @ x.mT).softmax(-1))
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(fast(x))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*results)
