@@ -1,5 +1,6 @@
 """The snippets of README.md run as pasted, one after the other."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -27,7 +28,12 @@ def checkout(tmp_path) -> Path:
 
 def paste(snippet: str, folder: Path) -> str:
     command = ["bash", "-euo", "pipefail", "-c", snippet]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    env = {
+        **os.environ,
+        "PYTHONPATH": "build/release/python",
+        "RTORCH_CACHE": str(folder / "cache"),
+    }
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -37,6 +43,8 @@ def test_the_snippets(checkout):
     for language, text in snippets():
         if language == "cpp":
             (checkout / "main.cpp").write_text(text)
+        elif language == "python":
+            paste(f".venv/bin/python - <<'PY'\n{text}PY\n", checkout)
         else:
             assert language == "sh"
             printed.append(paste(text, checkout))

@@ -142,9 +142,10 @@ def test_inference_of_networks_is_native(network):
     assert report.eager_nodes == 0
 
 
-@pytest.mark.filterwarnings("ignore::rtorch.FallbackWarning")
-def test_training_of_networks(network):
-    check_training(*network)
+def test_training_of_networks_is_native(network):
+    report = check_training(*network)
+    assert {graph.kind for graph in report.graphs} >= {"forward", "backward"}
+    assert report.eager_nodes == 0, str(report)
 
 
 # --- layouts, aliasing, mutation ------------------------------------------------------
