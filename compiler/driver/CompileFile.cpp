@@ -1,4 +1,5 @@
 #include "compiler/driver/Pipeline.h"
+#include "compiler/driver/SaveWeights.h"
 #include "compiler/driver/Summary.h"
 #include "compiler/emit/LinkElf.h"
 #include "compiler/emit/ModuleBuilder.h"
@@ -44,6 +45,10 @@ private:
   llvm::Error import();
   llvm::Error runPasses(llvm::function_ref<void(PassManager &)> build);
   llvm::Error foldConstants();
+  llvm::Error deferConstants();
+  llvm::Error compileInit();
+  llvm::Error link();
+  int64_t firstFreeStorage() const;
   llvm::Error compile();
   llvm::Error write(const std::string &output);
   llvm::Error writeText(const std::string &output, llvm::StringRef text);
@@ -64,6 +69,8 @@ private:
   std::optional<codegen::Target> target_;
   std::optional<fold::FoldedStorages> folded_;
   std::vector<emit::CompiledKernel> kernels_;
+  emit::ExternalWeights external_; // where the weights are left out
+  OwningOpRef<ModuleOp> init_;
   std::string elf_;
 };
 
@@ -135,12 +142,35 @@ llvm::Error Compilation::runPasses(llvm::function_ref<void(PassManager &)> build
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::foldConstants() {
+int64_t Compilation::firstFreeStorage() const {
   int64_t next = 0;
   for (const auto *payloads : {&program_->weights, &program_->constants})
     for (const auto &[name, payload] : *payloads)
       next = std::max<int64_t>(next, payload.storage + 1);
-  folded_.emplace(next);
+  return next;
+}
+
+llvm::Error Compilation::deferConstants() {
+  auto weights = weightsOf(*program_);
+  if (!weights)
+    return weights.takeError();
+  external_.weights = std::move(*weights);
+  report_.weights = external_.weights.size();
+  auto deferred = fold::deferConstants(*module_, firstFreeStorage());
+  if (!deferred)
+    return deferred.takeError();
+  init_ = std::move(deferred->module);
+  external_.init = init_ ? *init_ : ModuleOp();
+  external_.initStorages = std::move(deferred->storages);
+  if (llvm::is_contained(options_.dumpAfter, "fold"))
+    module_->print(llvm::errs());
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::foldConstants() {
+  if (!options_.weights.empty())
+    return deferConstants();
+  folded_.emplace(firstFreeStorage());
   if (auto error = fold::foldConstants(
           *module_, [this](int64_t number) { return storage(number); },
           options_.threads, *folded_))
@@ -166,6 +196,17 @@ llvm::Error Compilation::compile() {
   for (const emit::CompiledKernel &kernel : kernels_)
     report_.kernelSeconds.emplace_back(
         kernel.name, (kernel.emitMs + kernel.code.times.total()) * 1e-3);
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::compileInit() {
+  emit::CompileOptions compile;
+  compile.threads = options_.threads;
+  compile.symbolPrefix = "rti_";
+  auto kernels = emit::compileKernels(*init_, *target_, compile);
+  if (!kernels)
+    return kernels.takeError();
+  external_.initKernels = std::move(*kernels);
   return llvm::Error::success();
 }
 
@@ -211,15 +252,23 @@ llvm::Error Compilation::writeModule(const std::string &output,
   emit::StorageBytes storages = [this](int64_t number) { return storage(number); };
   // The next constant is packed while one is written.
   std::vector<std::byte> buffers[2];
+  size_t turn = 0;
   auto pack = [&](size_t index) {
-    return emit::constantBytes(built.constants[index], storages, buffers[index % 2]);
+    return emit::constantBytes(built.constants[index], storages, buffers[turn++ % 2]);
   };
   auto policy = options_.threads == 1 ? std::launch::deferred : std::launch::async;
   std::future<std::span<const std::byte>> next;
+  const auto &constants = built.manifest.constants;
+  auto isInFile = [](const format::Constant &constant) {
+    return constant.kind == format::Constant::Kind::File;
+  };
   auto provider = [&](size_t index) {
     std::span<const std::byte> bytes = next.valid() ? next.get() : pack(index);
-    if (index + 1 < built.constants.size())
-      next = std::async(policy, pack, index + 1);
+    auto following =
+        std::find_if(constants.begin() + index + 1, constants.end(), isInFile);
+    // Buffers alternate by the order of writing, whatever is left out between.
+    if (following != constants.end())
+      next = std::async(policy, pack, following - constants.begin());
     return bytes;
   };
   auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)),
@@ -229,7 +278,7 @@ llvm::Error Compilation::writeModule(const std::string &output,
   uint64_t bytes = 0;
   if (!llvm::sys::fs::file_size(output, bytes))
     report_.fileBytes = bytes;
-  for (const format::Constant &constant : built.manifest.constants)
+  for (const format::Constant &constant : llvm::make_filter_range(constants, isInFile))
     report_.constantBytes += constant.bytes;
   return llvm::Error::success();
 }
@@ -258,14 +307,40 @@ llvm::Error Compilation::write(const std::string &output) {
   case Output::Module:
     break;
   }
-  auto built = emit::buildModule(*module_, program_->name, *target_, kernels_,
-                                 [this](int64_t number) { return storage(number); });
+  if (!options_.weights.empty())
+    if (auto error = saveWeights(*program_, options_.weights))
+      return error;
+  auto built = emit::buildModule(
+      *module_, program_->name, *target_, kernels_,
+      [this](int64_t number) { return storage(number); },
+      options_.weights.empty() ? nullptr : &external_);
   if (!built)
     return built.takeError();
   return writeModule(output, *built);
 }
 
+llvm::Error Compilation::link() {
+  std::vector<std::string> objects;
+  for (auto *kernels : {&kernels_, &external_.initKernels})
+    for (emit::CompiledKernel &kernel : *kernels)
+      objects.push_back(std::move(kernel.code.object));
+  if (objects.empty()) {
+    auto object = emit::emptyObject(*target_);
+    if (!object)
+      return object.takeError();
+    objects.push_back(std::move(*object));
+  }
+  auto elf = emit::linkElf(objects);
+  if (!elf)
+    return elf.takeError();
+  elf_ = std::move(*elf);
+  report_.codeBytes = elf_.size();
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::run(const std::string &input, const std::string &output) {
+  if (!options_.weights.empty() && options_.output != Output::Module)
+    return failure("weights are left out of modules only");
   auto target = codegen::resolveTarget(options_.targetCpu);
   if (!target)
     return target.takeError();
@@ -299,24 +374,11 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
   if (options_.output != Output::Rt && options_.output != Output::Schedule)
     if (auto error = phase("codegen", [&] { return compile(); }))
       return error;
+  if (init_)
+    if (auto error = phase("init", [&] { return compileInit(); }))
+      return error;
   if (options_.output == Output::Object || options_.output == Output::Module)
-    if (auto error = phase("link", [&]() -> llvm::Error {
-          std::vector<std::string> objects;
-          for (emit::CompiledKernel &kernel : kernels_)
-            objects.push_back(std::move(kernel.code.object));
-          if (objects.empty()) {
-            auto object = emit::emptyObject(*target_);
-            if (!object)
-              return object.takeError();
-            objects.push_back(std::move(*object));
-          }
-          auto elf = emit::linkElf(objects);
-          if (!elf)
-            return elf.takeError();
-          elf_ = std::move(*elf);
-          report_.codeBytes = elf_.size();
-          return llvm::Error::success();
-        }))
+    if (auto error = phase("link", [&] { return link(); }))
       return error;
   return phase("write", [&] { return write(output); });
 }

@@ -81,7 +81,7 @@ llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number,
                                             const CompileOptions &options) {
   CompiledKernel result;
   result.name = job.name;
-  result.symbol = "rtk_" + std::to_string(number);
+  result.symbol = options.symbolPrefix + std::to_string(number);
   codegen::Timer timer(result.emitMs);
   OwningOpRef<ModuleOp> source = parseSourceString<ModuleOp>(job.text, &context_);
   if (!source)

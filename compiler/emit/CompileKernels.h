@@ -30,7 +30,8 @@ struct CompiledKernel {
 struct CompileOptions {
   bool mlirText = false;
   codegen::EmitOptions emit;
-  unsigned threads = 0; // 0: as many as the process may run on
+  std::string symbolPrefix = "rtk_"; // of the functions in the object
+  unsigned threads = 0;              // 0: as many as the process may run on
 };
 
 /// Compiles every rt.kernel of `module` for `target`, in the module's order. Kernels

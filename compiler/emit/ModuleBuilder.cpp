@@ -5,6 +5,7 @@
 #include "compiler/emit/Locations.h"
 #include "compiler/schedule/Passes.h"
 #include "compiler/schedule/ViewChain.h"
+#include "runtime/core/DType.h"
 #include "runtime/format/ModuleFile.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -67,8 +68,8 @@ format::ConstantValue constantValue(Attribute attr) {
 class Builder {
 public:
   Builder(ModuleOp module, const std::vector<CompiledKernel> &kernels,
-          const StorageBytes &storages)
-      : module_(module), kernels_(kernels), storages_(storages),
+          const StorageBytes &storages, const ExternalWeights *external)
+      : module_(module), kernels_(kernels), storages_(storages), external_(external),
         exprs_(built_.manifest), function_(*module.getOps<func::FuncOp>().begin()) {}
 
   llvm::Expected<BuiltModule> run(StringRef modelName, const codegen::Target &target);
@@ -83,7 +84,12 @@ private:
   void addChecks();
   void addSchedule();
   void addSteps(Block &block);
+  format::Launch describeLaunch(rt::LaunchOp launch,
+                                llvm::ArrayRef<CompiledKernel> kernels,
+                                size_t firstKernel);
   void addLaunch(rt::LaunchOp launch);
+  void addInit();
+  void addWeights();
   void addLoop(rt::LoopOp loop);
   void addBranch(rt::IfOp branch);
   void addArenaStorage(Value value, Attribute slot);
@@ -93,6 +99,12 @@ private:
   uint32_t storageOf(Value root);
   uint32_t parameterStorage(rt::ParameterOp op);
   uint32_t packedStorage(rt::PackOp op);
+  /// The constant that is a storage of the program, whoever brings its bytes.
+  uint32_t constantOf(int64_t number, llvm::StringRef name);
+  bool isExternal(int64_t number) const;
+  bool isComputed(int64_t number) const {
+    return external_ && llvm::is_contained(external_->initStorages, number);
+  }
   uint32_t addConstant(std::string name, uint64_t bytes, ConstantSource source);
   format::Operand operandOf(Value value);
   /// Where call argument `index` stands in rt.arguments.
@@ -101,6 +113,7 @@ private:
   ModuleOp module_;
   const std::vector<CompiledKernel> &kernels_;
   const StorageBytes &storages_;
+  const ExternalWeights *external_;
   BuiltModule built_;
   ExprTableBuilder exprs_;
   func::FuncOp function_;
@@ -329,9 +342,28 @@ void Builder::addResults() {
 //===----------------------------------------------------------------------===//
 
 uint32_t Builder::addConstant(std::string name, uint64_t bytes, ConstantSource source) {
-  built_.manifest.constants.push_back({std::move(name), 0, bytes});
+  format::Constant constant;
+  constant.name = std::move(name);
+  constant.bytes = bytes;
+  built_.manifest.constants.push_back(std::move(constant));
   built_.constants.push_back(source);
   return built_.manifest.constants.size() - 1;
+}
+
+bool Builder::isExternal(int64_t number) const {
+  return external_ && llvm::any_of(external_->weights, [&](const auto &weight) {
+           return weight.storage == number;
+         });
+}
+
+uint32_t Builder::constantOf(int64_t number, llvm::StringRef name) {
+  auto [constant, isNew] = storageConstants_.try_emplace(number, 0);
+  if (isNew) {
+    constant->second = addConstant(name.str(), storages_(number).size(), {number});
+    if (isExternal(number))
+      built_.manifest.constants.back().kind = format::Constant::Kind::Weight;
+  }
+  return constant->second;
 }
 
 uint32_t Builder::parameterStorage(rt::ParameterOp op) {
@@ -339,19 +371,16 @@ uint32_t Builder::parameterStorage(rt::ParameterOp op) {
   auto [it, isNew] = parameterStorages_.try_emplace(number, 0);
   if (!isNew)
     return it->second;
-  auto [constant, isNewConstant] = storageConstants_.try_emplace(number, 0);
-  if (isNewConstant)
-    constant->second =
-        addConstant(op.getName().str(), storages_(number).size(), {number});
+  uint32_t constant = constantOf(number, op.getName());
   // A storage that any of its parameters is written through is the instance's own.
   if (!writtenStorages_.contains(number))
-    return it->second = addStorage(format::StorageKind::Constant, constant->second);
+    return it->second = addStorage(format::StorageKind::Constant, constant);
   format::State state;
   state.name = op.getName().str();
   state.tensor = spec(tensorType(op.getResult()));
   state.byte_offset = tensorType(op.getResult()).getOffset().constant().value_or(0) *
                       tensorType(op.getResult()).getElementBytes();
-  state.initial = constant->second;
+  state.initial = constant;
   built_.manifest.states.push_back(std::move(state));
   return it->second =
              addStorage(format::StorageKind::State, built_.manifest.states.size() - 1);
@@ -374,8 +403,23 @@ uint32_t Builder::packedStorage(rt::PackOp op) {
   from.columnStride = number(source.getStrides()[1 - k]);
   uint64_t bytes =
       number(layout::numel(tensorType(op.getResult()).getSizes())) * from.elementBytes;
-  return addStorage(format::StorageKind::Constant,
-                    addConstant(parameter.getName().str(), bytes, from));
+  // Before the constant itself: it may have to be made, too.
+  bool later = isExternal(from.storage) || isComputed(from.storage);
+  uint32_t unpacked = later ? constantOf(from.storage, parameter.getName()) : 0;
+  uint32_t packed = addConstant(parameter.getName().str(), bytes, from);
+  if (later) {
+    format::Constant &constant = built_.manifest.constants[packed];
+    constant.kind = format::Constant::Kind::Packed;
+    constant.source = unpacked;
+    constant.packing = {static_cast<uint64_t>(from.elementBytes),
+                        static_cast<uint64_t>(from.columns),
+                        static_cast<uint64_t>(from.k),
+                        static_cast<uint64_t>(from.n),
+                        static_cast<uint64_t>(from.offset),
+                        static_cast<uint64_t>(from.rowStride),
+                        static_cast<uint64_t>(from.columnStride)};
+  }
+  return addStorage(format::StorageKind::Constant, packed);
 }
 
 uint32_t Builder::storageOf(Value root) {
@@ -420,13 +464,13 @@ void Builder::addArenaStorage(Value value, Attribute slot) {
   storageIds_[value] = id;
 }
 
-void Builder::addLaunch(rt::LaunchOp op) {
-  for (auto [result, slot] : llvm::zip_equal(op.getResults(), op.getSlotsAttr()))
-    addArenaStorage(result, slot);
+format::Launch Builder::describeLaunch(rt::LaunchOp op,
+                                       llvm::ArrayRef<CompiledKernel> kernels,
+                                       size_t firstKernel) {
   format::Launch launch;
   auto kernel = llvm::find_if(
-      kernels_, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
-  launch.kernel = kernel - kernels_.begin();
+      kernels, [&](const CompiledKernel &k) { return k.name == op.getKernel(); });
+  launch.kernel = firstKernel + (kernel - kernels.begin());
   NodeLocation last = describe(op.getLoc());
   launch.name = joinNodes(op.getLoc());
   launch.source = last.source;
@@ -452,6 +496,12 @@ void Builder::addLaunch(rt::LaunchOp op) {
     NodeLocation location = describe(loc);
     launch.errors.push_back({site.message, location.node, location.source});
   }
+  return launch;
+}
+
+void Builder::addLaunch(rt::LaunchOp op) {
+  for (auto [result, slot] : llvm::zip_equal(op.getResults(), op.getSlotsAttr()))
+    addArenaStorage(result, slot);
   built_.manifest.steps.push_back(
       {format::Step::Kind::Launch,
        static_cast<uint32_t>(built_.manifest.schedule.size()),
@@ -459,7 +509,46 @@ void Builder::addLaunch(rt::LaunchOp op) {
        0,
        0,
        {}});
-  built_.manifest.schedule.push_back(std::move(launch));
+  built_.manifest.schedule.push_back(describeLaunch(op, kernels_, 0));
+}
+
+/// Launches that run when the module is loaded: each of their results is a constant.
+void Builder::addInit() {
+  auto function = *ModuleOp(external_->init).getOps<func::FuncOp>().begin();
+  for (auto launch : function.front().getOps<rt::LaunchOp>()) {
+    for (Value result : launch.getResults()) {
+      Expr last = 0;
+      for (auto [size, stride] : llvm::zip_equal(tensorType(result).getSizes(),
+                                                 tensorType(result).getStrides()))
+        last += layout::max(size - 1, 0) * stride;
+      uint64_t bytes = *(last + 1).constant() * tensorType(result).getElementBytes();
+      uint32_t constant = addConstant(joinNodes(launch.getLoc()), bytes, {});
+      built_.manifest.constants[constant].kind = format::Constant::Kind::Computed;
+      storageIds_[result] = addStorage(format::StorageKind::Constant, constant);
+    }
+    built_.manifest.init.push_back(
+        describeLaunch(launch, external_->initKernels, kernels_.size()));
+  }
+  ValueRange results = function.front().getTerminator()->getOperands();
+  for (auto [result, number] : llvm::zip_equal(results, external_->initStorages))
+    storageConstants_[number] =
+        built_.manifest.storages[storageOf(viewRoot(result))].index;
+}
+
+/// All that the caller must bring, used or not: the names of the model's state.
+void Builder::addWeights() {
+  for (const ExternalWeights::Weight &weight : external_->weights) {
+    format::Weight entry;
+    entry.name = weight.name;
+    entry.tensor.dtype = weight.dtype;
+    for (int64_t size : weight.sizes)
+      entry.tensor.sizes.push_back(exprs_.add(Expr(size)));
+    for (int64_t stride : weight.strides)
+      entry.tensor.strides.push_back(exprs_.add(Expr(stride)));
+    entry.byte_offset = weight.offset * core::elementBytes(weight.dtype);
+    entry.constant = constantOf(weight.storage, weight.name);
+    built_.manifest.weights.push_back(std::move(entry));
+  }
 }
 
 void Builder::addLoop(rt::LoopOp op) {
@@ -505,6 +594,9 @@ void Builder::addSteps(Block &block) {
 void Builder::addSchedule() {
   for (const CompiledKernel &kernel : kernels_)
     built_.manifest.kernels.push_back({kernel.name, kernel.symbol});
+  if (external_)
+    for (const CompiledKernel &kernel : external_->initKernels)
+      built_.manifest.kernels.push_back({kernel.name, kernel.symbol});
   addSteps(function_.front());
   Expr arena;
   if (auto attr = function_->getAttrOfType<rt::ExprAttr>(schedule::kArenaAttr))
@@ -525,8 +617,12 @@ llvm::Expected<BuiltModule> Builder::run(StringRef modelName,
     return error;
   addArguments();
   addChecks();
+  if (external_ && external_->init)
+    addInit();
   addResults();
   addSchedule();
+  if (external_)
+    addWeights();
   format::layOutConstants(manifest);
   return std::move(built_);
 }
@@ -536,8 +632,9 @@ llvm::Expected<BuiltModule> Builder::run(StringRef modelName,
 llvm::Expected<BuiltModule> buildModule(ModuleOp module, StringRef modelName,
                                         const codegen::Target &target,
                                         const std::vector<CompiledKernel> &kernels,
-                                        const StorageBytes &storages) {
-  return Builder(module, kernels, storages).run(modelName, target);
+                                        const StorageBytes &storages,
+                                        const ExternalWeights *external) {
+  return Builder(module, kernels, storages, external).run(modelName, target);
 }
 
 std::span<const std::byte> constantBytes(const ConstantSource &source,

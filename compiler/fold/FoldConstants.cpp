@@ -197,39 +197,81 @@ bool isReturnedAsView(Value value) {
   });
 }
 
+/// The values to be replaced, and kernels that compute them.
+struct ConstantProgram {
+  SmallVector<Value> roots; // none: there is nothing to do
+  OwningOpRef<ModuleOp> module;
+};
+
+llvm::Expected<ConstantProgram> findConstants(ModuleOp module, Block &block) {
+  ConstantPart part(block);
+  ConstantProgram program;
+  for (Value root : part.roots())
+    if (!isReturnedAsView(root))
+      program.roots.push_back(root);
+  if (program.roots.empty())
+    return program;
+  program.module = extract(module, block, program.roots);
+  PassManager pm(module.getContext());
+  pm.addPass(schedule::createPrepareResults());
+  pm.addNestedPass<func::FuncOp>(rt::createCse());
+  pm.addPass(schedule::createFormKernels());
+  if (failed(pm.run(*program.module)))
+    return llvm::createStringError("constants cannot be folded");
+  return program;
+}
+
+void eraseUnused(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (op.use_empty() && (isMemoryEffectFree(&op) || isa<rt::ParameterOp>(op)) &&
+        !op.hasTrait<OpTrait::IsTerminator>())
+      op.erase();
+}
+
 } // namespace
 
 llvm::Error foldConstants(ModuleOp module, const emit::StorageBytes &storages,
                           unsigned threads, FoldedStorages &folded) {
   auto function = *module.getOps<func::FuncOp>().begin();
   Block &block = function.getBody().front();
-  ConstantPart part(block);
-  SmallVector<Value> roots(llvm::make_filter_range(
-      part.roots(), [](Value root) { return !isReturnedAsView(root); }));
-  if (roots.empty())
+  auto program = findConstants(module, block);
+  if (!program)
+    return program.takeError();
+  if (program->roots.empty())
     return llvm::Error::success();
-  OwningOpRef<ModuleOp> constants = extract(module, block, roots);
-  PassManager pm(module.getContext());
-  pm.addPass(schedule::createPrepareResults());
-  pm.addNestedPass<func::FuncOp>(rt::createCse());
-  pm.addPass(schedule::createFormKernels());
-  if (failed(pm.run(*constants)))
-    return llvm::createStringError("constants cannot be folded");
-  auto computed = runLaunches(*constants, storages, threads);
+  auto computed = runLaunches(*program->module, storages, threads);
   if (!computed)
     return computed.takeError();
   if (computed->empty())
     return llvm::Error::success();
-  for (auto [root, result] : llvm::zip_equal(roots, *computed)) {
+  for (auto [root, result] : llvm::zip_equal(program->roots, *computed)) {
     auto [number, memory] = folded.add(result.bytes.size());
     llvm::copy(result.bytes, memory.begin());
     replace(root, result.type, number);
   }
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (op.use_empty() && (isMemoryEffectFree(&op) || isa<rt::ParameterOp>(op)) &&
-        !op.hasTrait<OpTrait::IsTerminator>())
-      op.erase();
+  eraseUnused(block);
   return llvm::Error::success();
+}
+
+llvm::Expected<DeferredConstants> deferConstants(ModuleOp module, int64_t firstNumber) {
+  auto function = *module.getOps<func::FuncOp>().begin();
+  Block &block = function.getBody().front();
+  auto program = findConstants(module, block);
+  if (!program)
+    return program.takeError();
+  DeferredConstants deferred;
+  if (program->roots.empty())
+    return deferred;
+  deferred.module = std::move(program->module);
+  auto constants = *deferred.module->getOps<func::FuncOp>().begin();
+  ValueRange results = constants.front().getTerminator()->getOperands();
+  for (auto [root, result] : llvm::zip_equal(program->roots, results)) {
+    int64_t number = firstNumber + static_cast<int64_t>(deferred.storages.size());
+    deferred.storages.push_back(number);
+    replace(root, tensorType(result), number);
+  }
+  eraseUnused(block);
+  return deferred;
 }
 
 } // namespace rtorch::fold

@@ -35,4 +35,15 @@ private:
 llvm::Error foldConstants(mlir::ModuleOp module, const emit::StorageBytes &storages,
                           unsigned threads, FoldedStorages &folded);
 
+/// What depends on parameters alone, as kernels that compute it.
+struct DeferredConstants {
+  mlir::OwningOpRef<mlir::ModuleOp> module; // null if there is nothing
+  std::vector<int64_t> storages;            // that its function's results fill
+};
+
+/// As foldConstants, but computes nothing: the values are left to whoever has the
+/// parameters' bytes. The new storages are numbered from `firstNumber` on.
+llvm::Expected<DeferredConstants> deferConstants(mlir::ModuleOp module,
+                                                 int64_t firstNumber);
+
 } // namespace rtorch::fold

@@ -311,6 +311,46 @@ rtorch_error *rtorch_checkpoint_warning_at(const rtorch_checkpoint *checkpoint,
   });
 }
 
+namespace {
+
+/// What a module that was loaded with a checkpoint's weights holds on to.
+struct Weights {
+  std::shared_ptr<const Checkpoint> file;
+  std::vector<rtorch_named_tensor> tensors;
+};
+
+void releaseWeights(void *user) { delete static_cast<Weights *>(user); }
+
+} // namespace
+
+rtorch_error *rtorch_checkpoint_weights(const rtorch_checkpoint *checkpoint,
+                                        rtorch_load_options *options) {
+  return guarded([&]() -> Status {
+    if (Status status = checkHandle(checkpoint); !status.ok())
+      return status;
+    if (Status status = checkStruct(options, "load options"); !status.ok())
+      return status;
+    auto weights = std::make_unique<Weights>();
+    weights->file = checkpoint->file;
+    for (const NamedTensor &named : checkpoint->file->names()) {
+      rtorch_checkpoint_tensor tensor = RTORCH_CHECKPOINT_TENSOR_INIT;
+      if (Status status = giveTensor(*checkpoint->file, named, &tensor); !status.ok())
+        return status;
+      if (tensor.value.kind != RTORCH_VALUE_TENSOR)
+        return makeError(ErrorCode::CheckpointUnsupportedDtype,
+                         text("tensor '", tensor.name, "' has dtype ",
+                              tensor.dtype_name, ", which modules lack"));
+      weights->tensors.push_back({sizeof(rtorch_named_tensor), tensor.requires_grad,
+                                  tensor.name, tensor.value});
+    }
+    options->weights = weights->tensors.data();
+    options->weight_count = uint32_t(weights->tensors.size());
+    options->release = releaseWeights;
+    options->release_user = weights.release();
+    return {};
+  });
+}
+
 rtorch_error *rtorch_checkpoint_load(const rtorch_checkpoint *checkpoint,
                                      const rtorch_named_tensor *tensors, uint32_t count,
                                      int32_t strict) {

@@ -1,7 +1,8 @@
 // What is expected of a checkpoint against what it holds.
 #include "runtime/checkpoint/Checkpoint.h"
 
-#include "runtime/checkpoint/StridedCopy.h"
+#include "runtime/core/Differences.h"
+#include "runtime/core/StridedCopy.h"
 #include "runtime/format/Text.h"
 
 #include <algorithm>
@@ -16,31 +17,8 @@ using format::text;
 
 namespace {
 
-/// Differences, as one message; long lists are cut.
-class Differences {
-public:
-  void add(std::string_view what) {
-    constexpr size_t kMaxListed = 100;
-    if (++count_ <= kMaxListed)
-      list_ += text("\n  ", what);
-    else if (count_ == kMaxListed + 1)
-      list_ += "\n  ...";
-  }
-  Status status() const {
-    if (count_ == 0)
-      return {};
-    return makeError(ErrorCode::CheckpointMismatch,
-                     text("the checkpoint does not fit, ", count_,
-                          count_ == 1 ? " difference:" : " differences:", list_));
-  }
-
-private:
-  std::string list_;
-  size_t count_ = 0;
-};
-
 void compareOne(const Checkpoint &checkpoint, const ExpectedTensor &expected,
-                Differences &differences) {
+                core::Differences &differences) {
   const NamedTensor *named = checkpoint.find(expected.name);
   if (!named)
     return differences.add(text("'", expected.name, "': missing"));
@@ -59,7 +37,7 @@ void compareOne(const Checkpoint &checkpoint, const ExpectedTensor &expected,
 
 Status compare(const Checkpoint &checkpoint, std::span<const ExpectedTensor> expected,
                bool strict) {
-  Differences differences;
+  core::Differences differences;
   std::set<std::string_view> names;
   for (const ExpectedTensor &each : expected) {
     names.insert(each.name);
@@ -69,7 +47,7 @@ Status compare(const Checkpoint &checkpoint, std::span<const ExpectedTensor> exp
     for (const NamedTensor &named : checkpoint.names())
       if (!names.contains(named.name))
         differences.add(text("'", named.name, "': unexpected"));
-  return differences.status();
+  return differences.status("the checkpoint does not fit");
 }
 
 Status load(const Checkpoint &checkpoint, std::span<const ExpectedTensor> targets,
@@ -81,9 +59,10 @@ Status load(const Checkpoint &checkpoint, std::span<const ExpectedTensor> target
       return status;
   for (const ExpectedTensor &target : targets) {
     const NamedTensor &named = *checkpoint.find(target.name);
-    copyStrided(checkpoint.entry(named).dtype->bytes, target.tensor.sizes,
-                checkpoint.bytes(named).data(), checkpoint.strides(named),
-                static_cast<std::byte *>(target.tensor.data), target.tensor.strides);
+    core::copyStrided(target.tensor.sizes, checkpoint.entry(named).dtype->bytes,
+                      static_cast<std::byte *>(target.tensor.data),
+                      target.tensor.strides, checkpoint.bytes(named).data(),
+                      checkpoint.strides(named));
   }
   return {};
 }

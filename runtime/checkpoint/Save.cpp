@@ -2,7 +2,7 @@
 
 #include "runtime/checkpoint/FileFrame.h"
 #include "runtime/checkpoint/NewFile.h"
-#include "runtime/checkpoint/StridedCopy.h"
+#include "runtime/core/StridedCopy.h"
 #include "runtime/format/Crc32c.h"
 #include "runtime/format/Text.h"
 
@@ -76,7 +76,7 @@ Status Saving::add(const SavedTensor &saved) {
   entry.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
   entry.requires_grad = saved.requires_grad;
   const size_t rank = entry.shape.size();
-  if ((rank == 4 || rank == 5) && !isRowMajor(tensor.sizes, tensor.strides) &&
+  if ((rank == 4 || rank == 5) && !core::isRowMajor(tensor.sizes, tensor.strides) &&
       std::ranges::equal(stridesOf(entry.shape, Storage::ChannelsLast), tensor.strides))
     entry.layout = Storage::ChannelsLast;
   const auto bytes = byteSize(*entry.dtype, entry.shape);
@@ -130,11 +130,12 @@ std::span<const std::byte> Saving::bytesOf(size_t index,
   const TensorEntry &entry = metadata_.tensors[index];
   const core::TensorView &tensor = sources_[index]->tensor;
   const auto *data = static_cast<const std::byte *>(tensor.data);
-  if (entry.layout == Storage::ChannelsLast || isRowMajor(tensor.sizes, tensor.strides))
+  if (entry.layout == Storage::ChannelsLast ||
+      core::isRowMajor(tensor.sizes, tensor.strides))
     return {data, entry.bytes};
   buffer.resize(entry.bytes);
-  copyStrided(entry.dtype->bytes, tensor.sizes, data, tensor.strides, buffer.data(),
-              stridesOf(entry.shape, entry.layout));
+  core::copyStrided(tensor.sizes, entry.dtype->bytes, buffer.data(),
+                    stridesOf(entry.shape, entry.layout), data, tensor.strides);
   return buffer;
 }
 

@@ -2,6 +2,9 @@
 #include "runtime/format/Text.h"
 
 namespace rtorch::executor::capi {
+
+using format::text;
+
 namespace {
 
 /// Made when the library is loaded: there may be no memory for it later.
@@ -18,6 +21,23 @@ rtorch_error *toC(core::Status status) noexcept {
   std::unique_ptr<core::Error> error = std::move(status).takeError();
   auto *object = new (std::nothrow) rtorch_error{std::move(*error)};
   return object ? object : outOfMemory();
+}
+
+core::Error missingStruct(const char *name) {
+  return usage(text(name, ": expected a struct, but got NULL"));
+}
+
+core::Status checkStructSize(uint32_t given, size_t expected, size_t alignment,
+                             const char *name) {
+  // No struct of any version is longer. Other sizes come from memory never set.
+  constexpr uint32_t kMaxStructBytes = 4096;
+  if (given < expected)
+    return usage(text(name, ": expected struct_size of at least ", expected,
+                      ", but got ", given));
+  if (given > kMaxStructBytes || given % alignment != 0)
+    return usage(text(name, ": expected struct_size to be a multiple of ", alignment,
+                      " up to ", kMaxStructBytes, ", but got ", given));
+  return {};
 }
 
 rtorch_value toC(const core::Value &value) {

@@ -3,6 +3,7 @@
 
 #include "runtime/core/ExprTable.h"
 #include "runtime/executor/Contract.h"
+#include "runtime/format/ManifestCodec.h"
 #include "runtime/format/Text.h"
 
 using namespace rtorch;
@@ -92,6 +93,78 @@ void describeConstant(const format::ConstantValue &constant, rtorch_value_info &
 
 } // namespace
 
+namespace {
+
+/// What an owner without an object points to: a null pointer would own nothing.
+constexpr char kNothing = 0;
+
+/// The caller's weights, checked.
+class GivenWeights {
+public:
+  Status read(const rtorch_load_options &options) {
+    if (options.weight_count != 0 && !options.weights)
+      return usage(text("expected ", options.weight_count, " weights, but got NULL"));
+    for (uint32_t i = 0; i < options.weight_count; ++i)
+      if (Status status = add(options.weights[i]); !status.ok())
+        return status;
+    return {};
+  }
+  std::vector<NamedWeight> weights() const {
+    std::vector<NamedWeight> out;
+    for (size_t i = 0; i < given_.size(); ++i) {
+      const rtorch_value &value = given_[i]->value;
+      out.push_back({given_[i]->name,
+                     {core::DType(value.dtype),
+                      {value.sizes, value.rank},
+                      strides_[i],
+                      value.data}});
+    }
+    return out;
+  }
+
+private:
+  Status add(const rtorch_named_tensor &tensor);
+
+  std::vector<const rtorch_named_tensor *> given_;
+  std::vector<std::vector<int64_t>> strides_;
+};
+
+Status GivenWeights::add(const rtorch_named_tensor &tensor) {
+  if (Status status = checkStruct(&tensor, "weight"); !status.ok())
+    return status;
+  if (!tensor.name)
+    return usage("expected the name of a weight, but got NULL");
+  const auto wrong = [&](const char *what) {
+    return usage(text("weight '", tensor.name, "': ", what));
+  };
+  const rtorch_value &value = tensor.value;
+  if (Status status = checkStruct(&value, tensor.name); !status.ok())
+    return status;
+  const auto dtype = core::dtypeFromNumber(value.dtype);
+  if (value.kind != RTORCH_VALUE_TENSOR || !dtype)
+    return wrong("expected a tensor of a dtype that the runtime has");
+  if (value.rank > format::kMaxRank || (value.rank != 0 && !value.sizes))
+    return wrong("expected sizes of at most 64 dims");
+  const std::span<const int64_t> sizes(value.sizes, value.rank);
+  std::vector<int64_t> strides(value.rank);
+  int64_t dense = 1;
+  bool fits = true;
+  for (size_t dim = value.rank; dim-- > 0;) {
+    strides[dim] = value.strides ? value.strides[dim] : dense;
+    fits = fits && sizes[dim] >= 0 &&
+           !__builtin_mul_overflow(dense, std::max<int64_t>(sizes[dim], 1), &dense);
+  }
+  if (!fits || !core::extentBytes(*dtype, sizes, strides))
+    return wrong("expected sizes and strides that fit into memory");
+  if (!value.data && !core::isEmpty(sizes))
+    return wrong("expected memory, but got NULL");
+  given_.push_back(&tensor);
+  strides_.push_back(std::move(strides));
+  return {};
+}
+
+} // namespace
+
 rtorch_error *rtorch_module_load(const char *path, const rtorch_load_options *options,
                                  rtorch_module **out) {
   return guarded([&]() -> Status {
@@ -101,12 +174,24 @@ rtorch_error *rtorch_module_load(const char *path, const rtorch_load_options *op
     if (!path)
       return usage("expected the path of a module, but got NULL");
     LoadOptions wanted;
+    GivenWeights given;
     if (options) {
       if (Status status = checkStruct(options, "load options"); !status.ok())
         return status;
       wanted.describe_only = options->describe_only != 0;
       wanted.verify_constants = options->trust_constants == 0;
+      // From here on the caller's memory is ours to release, whatever happens.
+      if (options->release)
+        wanted.weights_owner = std::shared_ptr<const void>(
+            options->release_user ? options->release_user : &kNothing,
+            [release = options->release, user = options->release_user](const void *) {
+              release(user);
+            });
+      if (Status status = given.read(*options); !status.ok())
+        return status;
     }
+    const std::vector<NamedWeight> weights = given.weights();
+    wanted.weights = weights;
     auto module = Module::load(path, wanted);
     if (!module.ok())
       return std::move(module).takeStatus();
@@ -146,6 +231,7 @@ rtorch_error *rtorch_module_describe(const rtorch_module *module,
     info.code_bytes = trailer.elf_bytes;
     info.constant_bytes = trailer.constants_bytes;
     info.file_bytes = module->module->file().bytes().size();
+    info.weight_count = uint32_t(m.weights.size());
     give(info, out);
     return {};
   });
@@ -208,6 +294,16 @@ rtorch_error *rtorch_module_state(const rtorch_module *module, uint32_t index,
                  rtorch_value_info info = emptyInfo(state.name);
                  describeTensor(state.tensor, description.states[index], info);
                  info.is_mutated = 1;
+                 return info;
+               });
+}
+
+rtorch_error *rtorch_module_weight(const rtorch_module *module, uint32_t index,
+                                   rtorch_value_info *out) {
+  return query(module, index, &format::Manifest::weights, "weight", out,
+               [&](const format::Weight &weight, const Description &description) {
+                 rtorch_value_info info = emptyInfo(weight.name);
+                 describeTensor(weight.tensor, description.weights[index], info);
                  return info;
                });
 }

@@ -62,24 +62,17 @@ inline core::Status checkHandle(const void *handle, const char *name) {
   return {};
 }
 
-/// No struct of any version is longer. Other sizes come from memory that was never set.
-inline constexpr uint32_t kMaxStructBytes = 4096;
+/// Whether the caller's struct, of `given` bytes by its own word, has at least the
+/// fields of the first version. Not a template: messages are most of its code.
+core::Status checkStructSize(uint32_t given, size_t expected, size_t alignment,
+                             const char *name);
+core::Error missingStruct(const char *name);
 
-/// Whether the caller's struct has at least the fields of the first version.
 template <typename Struct>
 core::Status checkStruct(const Struct *value, const char *name) {
   if (!value)
-    return usage(std::string(name) + ": expected a struct, but got NULL");
-  if (value->struct_size < sizeof(Struct))
-    return usage(std::string(name) + ": expected struct_size of at least " +
-                 std::to_string(sizeof(Struct)) + ", but got " +
-                 std::to_string(value->struct_size));
-  if (value->struct_size > kMaxStructBytes || value->struct_size % alignof(Struct) != 0)
-    return usage(std::string(name) + ": expected struct_size to be a multiple of " +
-                 std::to_string(alignof(Struct)) + " up to " +
-                 std::to_string(kMaxStructBytes) + ", but got " +
-                 std::to_string(value->struct_size));
-  return {};
+    return missingStruct(name);
+  return checkStructSize(value->struct_size, sizeof(Struct), alignof(Struct), name);
 }
 
 /// Gives the caller as much of `filled` as its struct has room for.

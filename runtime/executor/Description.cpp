@@ -66,6 +66,8 @@ Description describe(const Manifest &manifest) {
   }
   for (const format::State &state : manifest.states)
     describeSpec(manifest, state.tensor, out.states.emplace_back());
+  for (const format::Weight &weight : manifest.weights)
+    describeSpec(manifest, weight.tensor, out.weights.emplace_back());
   for (const format::Check &check : manifest.checks)
     out.checks.push_back(describeCheck(manifest, check));
   for (const std::string &feature : manifest.features)

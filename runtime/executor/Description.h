@@ -23,6 +23,7 @@ struct Description {
   std::vector<DescribedTensor> arguments;
   std::vector<DescribedTensor> results;
   std::vector<DescribedTensor> states;
+  std::vector<DescribedTensor> weights;
   std::vector<std::string> checks;
   std::vector<const char *> features;
 };

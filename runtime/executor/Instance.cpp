@@ -1,6 +1,7 @@
 #include "runtime/executor/Instance.h"
 
 #include "runtime/core/ExprTable.h"
+#include "runtime/core/StridedCopy.h"
 #include "runtime/executor/Contract.h"
 #include "runtime/executor/Relayout.h"
 #include "runtime/format/Text.h"
@@ -220,8 +221,9 @@ Status Instance::relayout(const ShapePlan &plan, size_t index) {
   if (Status status = copies_[index].reserve(size_t(*bytes), "a copied argument");
       !status.ok())
     return status;
-  copyStrided(tensor.sizes, core::elementBytes(spec.dtype), copies_[index].data(),
-              strides, static_cast<const std::byte *>(tensor.data), tensor.strides);
+  core::copyStrided(tensor.sizes, core::elementBytes(spec.dtype), copies_[index].data(),
+                    strides, static_cast<const std::byte *>(tensor.data),
+                    tensor.strides);
   tensor.data = copies_[index].data();
   tensor.strides = strides;
   return {};
@@ -232,9 +234,10 @@ void Instance::copyBack(std::span<const Value> arguments) const {
     const TensorView &original = arguments[i].tensor;
     if (!module_->manifest().arguments[i].mutated || placed_[i].data == original.data)
       continue;
-    copyStrided(original.sizes, core::elementBytes(original.dtype),
-                static_cast<std::byte *>(original.data), original.strides,
-                static_cast<const std::byte *>(placed_[i].data), placed_[i].strides);
+    core::copyStrided(original.sizes, core::elementBytes(original.dtype),
+                      static_cast<std::byte *>(original.data), original.strides,
+                      static_cast<const std::byte *>(placed_[i].data),
+                      placed_[i].strides);
   }
 }
 

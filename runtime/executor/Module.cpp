@@ -40,6 +40,12 @@ Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path &
       error->message = text("'", path.string(), "': ", error->message);
       return fromFormat(std::move(*error));
     }
+  if (!options.describe_only)
+    if (Status status = module->constants_.bind(*module->file_, options.weights,
+                                                options.weights_owner);
+        !status.ok())
+      return core::makeError(status.error().code,
+                             text("'", path.string(), "': ", status.error().message));
   if (Status status = module->shapeStates(); !status.ok())
     return status;
   module->flattenSchedule();
@@ -89,6 +95,10 @@ Status Module::link(const std::string &path) {
                                   "' expected the symbol '", kernel.symbol,
                                   "', but the image has none"));
   }
+  if (Status status = constants_.prepare(m, image_); !status.ok())
+    return core::Error{status.error().code,
+                       text("'", path, "': ", status.error().message),
+                       status.error().node, status.error().source};
   runnable_ = true;
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/core/Status.h"
+#include "runtime/executor/Constants.h"
 #include "runtime/executor/Image.h"
 #include "runtime/format/ModuleFile.h"
 
@@ -18,6 +19,11 @@ struct LoadOptions {
   /// Compare the constants with their checksum. Reads all of them (about 0.1 s a
   /// gigabyte from the page cache); without it a changed weight goes unnoticed.
   bool verify_constants = true;
+  /// For a module that was compiled without its weights: all of them, by name. Their
+  /// memory is used in place where it lies as the module needs it.
+  std::span<const NamedWeight> weights = {};
+  /// Keeps that memory as long as the module lives.
+  std::shared_ptr<const void> weights_owner = {};
 };
 
 /// An operand of a launch that depends on the round of a loop.
@@ -69,8 +75,9 @@ public:
   const format::ModuleFile &file() const { return *file_; }
   /// Whether the code is there (no describe_only).
   bool isRunnable() const { return runnable_; }
+  /// Empty if nothing that runs reads it, and for describe_only.
   std::span<const std::byte> constant(size_t index) const {
-    return file_->constant(index);
+    return constants_.bytes(index);
   }
 
   const StateShape &stateShape(size_t index) const { return state_shapes_[index]; }
@@ -101,6 +108,7 @@ private:
 
   std::unique_ptr<const format::ModuleFile> file_;
   Image image_; // closed before file_
+  Constants constants_;
   bool runnable_ = false;
   std::vector<StateShape> state_shapes_;
   std::vector<LaunchEntry> launches_;

@@ -133,12 +133,45 @@ struct Result {
   bool operator==(const Result &) const = default;
 };
 
-/// Read-only bytes in the file's constants section.
+/// A matrix [k, n] of a constant that is packed into panels: see
+/// runtime/core/PackMatrix.h. Strides and offset count elements.
+struct Packing {
+  uint64_t element_bytes = 0;
+  uint64_t columns = 0; // of a panel
+  uint64_t k = 0;
+  uint64_t n = 0;
+  uint64_t offset = 0;
+  uint64_t row_stride = 0;
+  uint64_t column_stride = 0;
+  bool operator==(const Packing &) const = default;
+};
+
+/// Read-only bytes that all instances share.
 struct Constant {
-  std::string name;    // the parameter's name; several for shared storage: the first
-  uint64_t offset = 0; // from the start of the constants section, a multiple of 64
+  enum class Kind : uint8_t {
+    File = 0,     // in the file's constants section
+    Weight = 1,   // a storage of weights that the caller brings
+    Computed = 2, // written by the init schedule, when the module is loaded
+    Packed = 3,   // packed from constants[source], behind the init schedule
+  };
+  std::string name; // the parameter's name; several for shared storage: the first
+  Kind kind = Kind::File;
+  uint64_t offset =
+      0; // File: from the start of the constants section, a multiple of 64
   uint64_t bytes = 0;
+  uint32_t source = 0; // Packed: a constant of another kind
+  Packing packing;     // Packed
   bool operator==(const Constant &) const = default;
+};
+
+/// A tensor that the caller brings when the module is loaded. Its sizes and strides are
+/// numbers; the strides say how it lies in the constant, not how it has to come.
+struct Weight {
+  std::string name; // fully qualified
+  TensorSpec tensor;
+  uint64_t byte_offset = 0; // of element 0 within the constant
+  uint32_t constant = 0;    // of kind Weight; tied weights share one
+  bool operator==(const Weight &) const = default;
 };
 
 /// A buffer that runs change; each instance starts with a copy of `initial`.
@@ -232,9 +265,11 @@ struct Manifest {
   std::vector<Argument> arguments;
   std::vector<Result> results;
   std::vector<Constant> constants;
+  std::vector<Weight> weights;
   std::vector<State> states;
   std::vector<Check> checks;
   std::vector<Kernel> kernels;
+  std::vector<Launch> init; // in order, when the module is loaded; on constants only
   std::vector<Launch> schedule;
   std::vector<Step> steps; // how the launches run
   uint32_t loops = 0;      // number of the schedule's loops

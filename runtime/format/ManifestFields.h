@@ -20,6 +20,7 @@ template <> inline constexpr uint8_t kEnumerators<StorageKind> = 5;
 template <> inline constexpr uint8_t kEnumerators<ConstantValue::Kind> = 5;
 template <> inline constexpr uint8_t kEnumerators<Argument::Kind> = 3;
 template <> inline constexpr uint8_t kEnumerators<Result::Kind> = 4;
+template <> inline constexpr uint8_t kEnumerators<Constant::Kind> = 4;
 template <> inline constexpr uint8_t kEnumerators<Check::Relation> = 4;
 template <> inline constexpr uint8_t kEnumerators<Step::Kind> = 3;
 
@@ -39,7 +40,15 @@ void fields(auto &io, Is<Argument> auto &x) {
 void fields(auto &io, Is<Result> auto &x) {
   io(x.kind, x.name, x.tensor, x.storage, x.byte_offset, x.value, x.constant);
 }
-void fields(auto &io, Is<Constant> auto &x) { io(x.name, x.offset, x.bytes); }
+void fields(auto &io, Is<Packing> auto &x) {
+  io(x.element_bytes, x.columns, x.k, x.n, x.offset, x.row_stride, x.column_stride);
+}
+void fields(auto &io, Is<Constant> auto &x) {
+  io(x.name, x.kind, x.offset, x.bytes, x.source, x.packing);
+}
+void fields(auto &io, Is<Weight> auto &x) {
+  io(x.name, x.tensor, x.byte_offset, x.constant);
+}
 void fields(auto &io, Is<State> auto &x) {
   io(x.name, x.tensor, x.byte_offset, x.initial);
 }
@@ -58,8 +67,8 @@ void fields(auto &io, Is<Step> auto &x) {
 }
 void fields(auto &io, Is<Manifest> auto &x) {
   io(x.model, x.producer, x.triple, x.cpu, x.features, x.symbols, x.exprs, x.storages,
-     x.arguments, x.results, x.constants, x.states, x.checks, x.kernels, x.schedule,
-     x.steps, x.loops, x.arena_bytes);
+     x.arguments, x.results, x.constants, x.weights, x.states, x.checks, x.kernels,
+     x.init, x.schedule, x.steps, x.loops, x.arena_bytes);
 }
 
 } // namespace rtorch::format

@@ -9,6 +9,9 @@
 namespace rtorch::format {
 namespace {
 
+/// Of runtime/core/PackMatrix.h, which lies above this folder.
+constexpr uint64_t kDepthGroup = 4;
+
 /// Collects the first rule that the manifest breaks.
 class Validator {
 public:
@@ -159,14 +162,65 @@ private:
     }
   }
 
-  void checkMemory() {
-    expr(m_.arena_bytes, "the arena's size");
+  /// The matrix lies within its source, and the panels are as large as the constant.
+  void checkPacking(const Constant &constant, const std::string &where) {
+    const Packing &p = constant.packing;
+    index(constant.source, m_.constants.size(), where, "constant");
+    expect(p.element_bytes <= 8 && std::has_single_bit(p.element_bytes), where,
+           " has elements of ", p.element_bytes, " bytes");
+    expect(p.columns > 0 && p.k > 0 && p.n > 0, where, " packs nothing");
+    if (!problem_.empty())
+      return;
+    const Constant &source = m_.constants[constant.source];
+    expect(source.kind != Constant::Kind::Packed, where, " is packed twice");
+    // Nothing overflows: 128 bits hold products of two of these.
+    constexpr uint64_t kMax = uint64_t(1) << 48;
+    for (const uint64_t value :
+         {p.columns, p.k, p.n, p.offset, p.row_stride, p.column_stride})
+      expect(value < kMax, where, " is too large");
+    if (!problem_.empty())
+      return;
+    using Wide = unsigned __int128;
+    const Wide last =
+        p.offset + Wide(p.k - 1) * p.row_stride + Wide(p.n - 1) * p.column_stride;
+    expect((last + 1) * p.element_bytes <= source.bytes, where,
+           " is packed from behind its source");
+    const Wide panels = (p.n + p.columns - 1) / p.columns,
+               depth = (p.k + kDepthGroup - 1) / kDepthGroup * kDepthGroup;
+    expect(panels < kMax && panels * p.columns < kMax &&
+               panels * p.columns * depth * p.element_bytes == constant.bytes,
+           where, " has another size than its panels");
+  }
+
+  void checkConstants() {
     for (const Constant &constant : m_.constants) {
       const std::string where = text("constant '", constant.name, "'");
       expect(constant.offset % RTORCH_ALIGNMENT == 0, where, " is not aligned to ",
              RTORCH_ALIGNMENT, " bytes");
       expect(constant.bytes <= UINT64_MAX - constant.offset, where, " has no end");
+      if (constant.kind == Constant::Kind::Packed)
+        checkPacking(constant, where);
     }
+  }
+
+  void checkWeights() {
+    for (const Weight &weight : m_.weights) {
+      const std::string where = text("weight '", weight.name, "'");
+      spec(weight.tensor, where);
+      index(weight.constant, m_.constants.size(), where, "constant");
+      if (!problem_.empty())
+        return;
+      const Constant &constant = m_.constants[weight.constant];
+      expect(constant.kind == Constant::Kind::Weight, where,
+             " is none of its constant");
+      expect(weight.byte_offset <= constant.bytes, where, " begins behind its storage");
+    }
+  }
+
+  void checkMemory() {
+    expr(m_.arena_bytes, "the arena's size");
+    checkConstants();
+    checkWeights();
     for (const State &state : m_.states) {
       const std::string where = text("state '", state.name, "'");
       spec(state.tensor, where);
@@ -188,6 +242,26 @@ private:
       roundExpr(id, where);
     roundExpr(launch.grid, where);
     expr(launch.scratch_bytes, where);
+  }
+
+  /// A launch on constants that are there before anything is packed.
+  void checkInit(const Launch &launch) {
+    checkLaunch(launch);
+    const std::string where = text("launch '", launch.name, "'");
+    if (!problem_.empty())
+      return;
+    for (const Operand &o : launch.operands) {
+      const Storage &storage = m_.storages[o.storage];
+      expect(storage.kind == StorageKind::Constant, where,
+             " has an operand that is no constant");
+      if (problem_.empty())
+        expect(m_.constants[storage.index].kind != Constant::Kind::Packed, where,
+               " has an operand that is packed behind it");
+      expr(o.byte_offset, where);
+    }
+    for (const ExprId id : launch.values)
+      expr(id, where);
+    expr(launch.grid, where);
   }
 
   void checkLoop(const Step &step, const std::string &where) {
@@ -240,6 +314,8 @@ private:
       expect(!kernel.symbol.empty(), "kernel '", kernel.name, "' has no symbol");
     for (const Launch &launch : m_.schedule)
       checkLaunch(launch);
+    for (const Launch &launch : m_.init)
+      checkInit(launch);
     // Every loop is a step: a count beyond that must not ask for gigabytes.
     expect(m_.loops <= m_.steps.size(), "there are ", m_.loops, " loops, but ",
            m_.steps.size(), " steps");

@@ -15,7 +15,7 @@
 namespace rtorch::format {
 
 /// Version of everything in the file but the kernels' binary interface.
-inline constexpr uint16_t kFormatVersion = 2;
+inline constexpr uint16_t kFormatVersion = 3;
 /// Constants begin at a multiple of this.
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr char kMagic[8] = {'R', 'T', 'O', 'R', 'C', 'H', 'M', '\n'};
@@ -37,7 +37,8 @@ struct Trailer {
 };
 static_assert(sizeof(Trailer) == 64);
 
-/// Gives the bytes of constants[index]; called once for each, in order, while writing.
+/// Gives the bytes of constants[index]; called once for each of kind File, in order,
+/// while writing.
 /// The span need only live until the next call, so no second copy of weights is made.
 using ConstantProvider = std::function<std::span<const std::byte>(size_t index)>;
 
@@ -49,7 +50,8 @@ FormatStatus writeModuleFile(const std::filesystem::path &path,
                              std::span<const std::byte> elf, const Manifest &manifest,
                              const ConstantProvider &constants);
 
-/// Sets the offsets of all constants from their sizes: in order, each aligned.
+/// Sets the offsets of all constants in the file from their sizes: in order, each
+/// aligned.
 void layOutConstants(Manifest &manifest);
 
 /// A module file mapped for reading, its trailer, ELF image and manifest checked.
@@ -67,7 +69,7 @@ public:
   const Manifest &manifest() const { return manifest_; }
   const Trailer &trailer() const { return trailer_; }
   std::span<const std::byte> bytes() const { return bytes_; }
-  /// The bytes of constants[index], aligned to RTORCH_ALIGNMENT.
+  /// The bytes of constants[index], which is of kind File, aligned to RTORCH_ALIGNMENT.
   std::span<const std::byte> constant(size_t index) const;
   /// An open descriptor of the very file that was checked.
   int descriptor() const { return descriptor_; }

@@ -122,7 +122,8 @@ FormatStatus ModuleFile::check() {
   if (FormatStatus error = decode(encoded, manifest_))
     return error;
   for (const Constant &constant : manifest_.constants)
-    if (constant.offset + constant.bytes > t.constants_bytes)
+    if (constant.kind == Constant::Kind::File &&
+        constant.offset + constant.bytes > t.constants_bytes)
       return damaged(text("constant '", constant.name, "' ends at byte ",
                           constant.offset + constant.bytes, " of a section of ",
                           t.constants_bytes, " bytes"));

@@ -101,6 +101,8 @@ FormatStatus writeConstants(TemporaryFile &file, const Manifest &manifest,
   uint64_t end = 0;
   for (size_t i = 0; i < manifest.constants.size(); ++i) {
     const Constant &constant = manifest.constants[i];
+    if (constant.kind != Constant::Kind::File)
+      continue;
     if (constant.offset != alignUp(end, RTORCH_ALIGNMENT))
       return inconsistent(text("constant '", constant.name, "' has offset ",
                                constant.offset, ", but should have ",
@@ -124,6 +126,8 @@ FormatStatus writeConstants(TemporaryFile &file, const Manifest &manifest,
 void layOutConstants(Manifest &manifest) {
   uint64_t end = 0;
   for (Constant &constant : manifest.constants) {
+    if (constant.kind != Constant::Kind::File)
+      continue;
     constant.offset = alignUp(end, RTORCH_ALIGNMENT);
     end = constant.offset + constant.bytes;
   }

@@ -242,6 +242,22 @@ void addCheckpoints(Cases &cases, const std::string &folder) {
       {"no places", "RT_API_USAGE",
        [] { return codeOf(rtorch_checkpoint_user_at(file, 0, nullptr, nullptr)); }},
   };
+  static const auto weights = [](rtorch_checkpoint *handle, uint32_t size) {
+    rtorch_load_options options = RTORCH_LOAD_OPTIONS_INIT;
+    options.struct_size = size;
+    const std::string code = codeOf(rtorch_checkpoint_weights(handle, &options));
+    if (options.release)
+      options.release(options.release_user);
+    return code;
+  };
+  cases["rtorch_checkpoint_weights"] = {
+      {"a good call", "", [] { return weights(file, sizeof(rtorch_load_options)); }},
+      {"no checkpoint", "RT_API_USAGE",
+       [] { return weights(nullptr, sizeof(rtorch_load_options)); }},
+      {"no size", "RT_API_USAGE", [] { return weights(file, 0); }},
+      {"no options", "RT_API_USAGE",
+       [] { return codeOf(rtorch_checkpoint_weights(file, nullptr)); }},
+  };
   cases["rtorch_checkpoint_warning_at"] = {
       {"no checkpoint", "RT_API_USAGE",
        [] { return codeOf(rtorch_checkpoint_warning_at(nullptr, 0, &text)); }},

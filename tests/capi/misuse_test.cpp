@@ -270,7 +270,52 @@ std::vector<Case> loads() {
       return load(good.c_str(), &options);
     };
   };
+  // Whatever is wrong, the weights' owner is told once that they are free.
+  auto withWeights = [=](const std::function<void(rtorch_named_tensor &)> &spoil) {
+    return [=] {
+      static int released;
+      released = 0;
+      float memory[4] = {};
+      const int64_t sizes[2] = {2, 2};
+      rtorch_named_tensor weight = RTORCH_NAMED_TENSOR_INIT;
+      weight.name = "w";
+      weight.value.kind = RTORCH_VALUE_TENSOR;
+      weight.value.dtype = RTORCH_FLOAT32;
+      weight.value.rank = 2;
+      weight.value.sizes = sizes;
+      weight.value.data = memory;
+      spoil(weight);
+      rtorch_load_options options = RTORCH_LOAD_OPTIONS_INIT;
+      options.weights = &weight;
+      options.weight_count = 1;
+      options.release = [](void *) { ++released; };
+      const std::string code = load(good.c_str(), &options);
+      return released == 1 ? code : code + " and released " + std::to_string(released);
+    };
+  };
   return {
+      {"weights for a module that has its own", "RT_MODULE_WEIGHTS",
+       withWeights([](auto &) {})},
+      {"a weight without a name", "RT_API_USAGE",
+       withWeights([](auto &w) { w.name = nullptr; })},
+      {"a weight without its size", "RT_API_USAGE",
+       withWeights([](auto &w) { w.struct_size = 0; })},
+      {"a weight that is no tensor", "RT_API_USAGE",
+       withWeights([](auto &w) { w.value.kind = RTORCH_VALUE_INT; })},
+      {"a weight of no dtype", "RT_API_USAGE",
+       withWeights([](auto &w) { w.value.dtype = 10; })},
+      {"a weight without memory", "RT_API_USAGE",
+       withWeights([](auto &w) { w.value.data = nullptr; })},
+      {"a weight without sizes", "RT_API_USAGE",
+       withWeights([](auto &w) { w.value.sizes = nullptr; })},
+      {"a weight of the largest rank", "RT_API_USAGE",
+       withWeights([](auto &w) { w.value.rank = kMany; })},
+      {"no weights, but a count", "RT_API_USAGE",
+       [=] {
+         rtorch_load_options options = RTORCH_LOAD_OPTIONS_INIT;
+         options.weight_count = kMany;
+         return load(good.c_str(), &options);
+       }},
       {"no path", "RT_API_USAGE", [=] { return load(nullptr, nullptr); }},
       {"no place for the module", "RT_API_USAGE",
        [] { return codeOf(rtorch_module_load(good.c_str(), nullptr, nullptr)); }},
@@ -478,6 +523,8 @@ TEST_CASE("a function called wrongly says so, and does nothing else") {
       queries<rtorch_value_info>(stateful, rtorch_module_result, 3);
   cases["rtorch_module_state"] =
       queries<rtorch_value_info>(stateful, rtorch_module_state, 1);
+  cases["rtorch_module_weight"] =
+      queries<rtorch_value_info>(embedding, rtorch_module_weight, 0);
   cases["rtorch_module_check"] =
       queries<rtorch_check_info>(embedding, rtorch_module_check, 1);
   cases["rtorch_module_memory"] = memories(embedding);

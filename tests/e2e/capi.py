@@ -80,6 +80,8 @@ class ModuleInfo(ctypes.Structure):
         ("code_bytes", ctypes.c_uint64),
         ("constant_bytes", ctypes.c_uint64),
         ("file_bytes", ctypes.c_uint64),
+        ("weight_count", c_uint32),
+        ("reserved", c_uint32),
     )
 
 

@@ -47,6 +47,12 @@ void addOptions(CLI::App &app, Arguments &arguments) {
           CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object", "module"}))
       ->capture_default_str();
   app.add_option(
+         "--weights", arguments.options.weights,
+         "leave the weights out of the module and write them to this checkpoint "
+         "(RTCH); 'external': beside the module, as .rtch. rtorch-run takes it "
+         "with --weights")
+      ->type_name("FILE");
+  app.add_option(
          "--dump-after", arguments.options.dumpAfter,
          "print the module to stderr after this pass (import, rt-functionalize, ...)")
       ->type_name("PASS");
@@ -100,6 +106,8 @@ int run(Arguments &arguments) {
       output.replace_extension(options.output == compiler::Output::Object ? ".so"
                                                                           : ".rtm");
   }
+  if (options.weights == "external")
+    options.weights = std::filesystem::path(output).replace_extension(".rtch").string();
   bool terminal = isatty(STDERR_FILENO) && !arguments.quiet;
   if (terminal)
     options.progress = [](const std::string &phase) {

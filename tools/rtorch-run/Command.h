@@ -16,6 +16,7 @@ inline constexpr int kWrongUsage = 2;
 struct Options {
   std::string module;
   std::string inputs;  // .npz, or empty for a module without arguments
+  std::string weights; // .rtch, or empty for a module that has its own
   std::string outputs; // .npz, or empty: results are not kept
   std::string profile; // trace file, or empty
   uint32_t threads = 0;

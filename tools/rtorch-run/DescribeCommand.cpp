@@ -121,6 +121,7 @@ Json toJson(const ModuleInfo &info, const Extremes &memory) {
   out["arguments"] = describeValues(info.arguments);
   out["results"] = describeValues(info.results);
   out["buffers"] = describeValues(info.states);
+  out["weights"] = describeValues(info.weights);
   Json checks = Json::array();
   for (const CheckInfo &check : info.checks)
     checks.push_back({{"relation", check.relation},
@@ -189,6 +190,7 @@ void print(const ModuleInfo &info, const Extremes &memory) {
   printValues("arguments", info.arguments);
   printValues("results", info.results);
   printValues("buffers that runs change", info.states);
+  printValues("weights that the load brings", info.weights);
   if (!info.checks.empty())
     std::printf("checked at calls with new sizes\n");
   for (const CheckInfo &check : info.checks)

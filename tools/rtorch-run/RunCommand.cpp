@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <rtorch/checkpoint.hpp>
 
 namespace rtorch::run {
 namespace {
@@ -148,6 +149,21 @@ Expected<void> writeOutputs(const Options &options,
   return {};
 }
 
+/// The module, with the weights of a checkpoint if one is named.
+Expected<Module> loadModule(const Options &options) {
+  LoadOptions load;
+  if (!options.weights.empty()) {
+    auto checkpoint = Checkpoint::open(options.weights);
+    if (!checkpoint)
+      return checkpoint.error();
+    auto weights = checkpoint->weights();
+    if (!weights)
+      return weights.error();
+    load.weights = std::move(*weights);
+  }
+  return Module::load(options.module, load);
+}
+
 /// The runs of one command, in order; stops at the first error.
 Expected<void> execute(const Options &options, RunRecord &record) {
   auto arrays = readInputs(options.inputs);
@@ -155,7 +171,7 @@ Expected<void> execute(const Options &options, RunRecord &record) {
     return arrays.error();
   Measured measured;
   const double start = now();
-  auto module = Module::load(options.module);
+  auto module = loadModule(options);
   if (!module)
     return module.error();
   auto instance = module->instance();

@@ -32,6 +32,11 @@ int runCommand(int argc, char **argv) {
   auto *inputs = app.add_option("--inputs", options.inputs,
                                 "arguments; may be left out where there are none")
                      ->type_name("IN.npz");
+  app.add_option(
+         "--weights", options.weights,
+         "the checkpoint with the weights of a module that was compiled without "
+         "them")
+      ->type_name("W.rtch");
   auto *outputs =
       app.add_option("--outputs", options.outputs, "where to write the results")
           ->type_name("OUT.npz");

@@ -12,6 +12,7 @@
 // blocked, so a constant is packed once for every kernel and every shape.
 #pragma once
 
+#include "runtime/core/PackMatrix.h"
 #include "runtime/layout/Expr.h"
 
 #include <cstddef>
@@ -20,7 +21,7 @@
 namespace rtorch::gemm {
 
 /// Steps of k that the microkernels take at once, and that lie together in packed A.
-constexpr int64_t depthGroup = 4;
+constexpr int64_t depthGroup = core::kDepthGroup;
 
 /// K rounded up to whole groups.
 layout::Expr paddedDepth(const layout::Expr &k);

@@ -28,6 +28,9 @@ struct Options {
   unsigned threads = 0; ///< 0: as many as the process may use
   /// Compare the importer's layouts with what the exporter recorded.
   bool crossCheck = false;
+  /// Leave the weights out of the module and write them to this checkpoint (RTCH); they
+  /// are given when the module is loaded. Empty: the module has its weights.
+  std::string weights;
   /// Called at the start of each phase, for progress.
   std::function<void(const std::string &phase)> progress;
 };
@@ -60,6 +63,7 @@ struct Report {
   uint64_t peakMemoryBytes = 0; ///< of the compiling process
   uint64_t codeBytes = 0;
   uint64_t constantBytes = 0;
+  uint64_t weights = 0; ///< tensors that are left out of the module
   uint64_t fileBytes = 0;
   std::string arenaBytes; ///< an expression over the program's symbols
   std::vector<std::string> openChecks;

@@ -75,17 +75,15 @@ RTORCH_EXPORT rtorch_error *
 rtorch_checkpoint_warning_at(const rtorch_checkpoint *checkpoint, uint32_t index,
                              const char **warning);
 
-/* --- Tensors that the caller has ------------------------------------------------- */
+/* The checkpoint's tensors as weights of a module that was compiled without them: fills
+ * in `weights`, `weight_count`, `release` and `release_user` of options that are to be
+ * given to rtorch_module_load once. Verifies all of them. Modules that are loaded from
+ * the same checkpoint share its pages. */
+RTORCH_EXPORT rtorch_error *
+rtorch_checkpoint_weights(const rtorch_checkpoint *checkpoint,
+                          rtorch_load_options *options);
 
-/* A named tensor; `strides` may be NULL for row-major. */
-typedef struct rtorch_named_tensor {
-  uint32_t struct_size;
-  int32_t requires_grad; /* saved with the tensor */
-  const char *name;
-  rtorch_value value;
-} rtorch_named_tensor;
-#define RTORCH_NAMED_TENSOR_INIT                                                       \
-  {sizeof(rtorch_named_tensor), 0, NULL, RTORCH_VALUE_INIT}
+/* --- Tensors that the caller has ------------------------------------------------- */
 
 /* Copies tensors from the checkpoint into the memory of `tensors`, of any strides.
  * First compares them all: RT_CHECKPOINT_MISMATCH lists every tensor that is missing or

@@ -20,13 +20,6 @@ enum class Verify : int32_t {
   None = RTORCH_VERIFY_NONE,
 };
 
-/// A tensor of the caller's with its name.
-struct NamedTensor {
-  std::string name;
-  Tensor tensor;
-  bool requires_grad = false;
-};
-
 /// A tensor of a checkpoint, in the mapped file.
 struct CheckpointTensor {
   std::string name;
@@ -49,14 +42,6 @@ struct DestroyCheckpoint {
     rtorch_checkpoint_destroy(checkpoint);
   }
 };
-
-inline std::vector<rtorch_named_tensor> toC(std::span<const NamedTensor> tensors) {
-  std::vector<rtorch_named_tensor> out;
-  for (const NamedTensor &each : tensors)
-    out.push_back({sizeof(rtorch_named_tensor), each.requires_grad, each.name.c_str(),
-                   toC(each.tensor)});
-  return out;
-}
 
 } // namespace detail
 
@@ -116,6 +101,25 @@ public:
                                                          uint32_t(raw.size()), strict)))
       return std::move(*error);
     return {};
+  }
+
+  /// All tensors as the weights of a module that was compiled without them:
+  ///   Module::load("m.rtm", {.weights = *checkpoint->weights()})
+  Expected<Weights> weights() const {
+    Weights out{{}, handle_};
+    for (uint32_t i = 0; i < size(); ++i) {
+      Expected<CheckpointTensor> each = tensor(i);
+      if (!each)
+        return each.error();
+      if (!each->tensor)
+        return Error{"RT_CHECKPOINT_UNSUPPORTED_DTYPE",
+                     "tensor '" + each->name + "' has dtype " + each->dtype_name +
+                         ", which modules lack",
+                     {},
+                     {}};
+      out.tensors.push_back({each->name, *each->tensor, each->requires_grad});
+    }
+    return out;
   }
 
   const rtorch_checkpoint *handle() const { return handle_.get(); }

@@ -290,6 +290,7 @@ struct ModuleInfo {
   std::vector<ValueInfo> arguments;
   std::vector<ValueInfo> results;
   std::vector<ValueInfo> states;
+  std::vector<ValueInfo> weights; // that the caller brings
   std::vector<CheckInfo> checks;
   uint32_t kernels = 0;
   uint32_t launches = 0;
@@ -307,9 +308,23 @@ struct MemoryInfo {
   int64_t peak = 0;
 };
 
+/// A tensor of the caller's with its name.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+  bool requires_grad = false;
+};
+
+/// Weights for modules that were compiled without them. `owner` keeps their memory.
+struct Weights {
+  std::vector<NamedTensor> tensors;
+  std::shared_ptr<const void> owner;
+};
+
 struct LoadOptions {
   bool describe_only = false;   // works for modules of other CPUs, which cannot run
   bool trust_constants = false; // do not read the weights to verify them
+  Weights weights = {};         // for a module that was compiled without its own
 };
 
 struct RunOptions {
@@ -364,6 +379,14 @@ inline rtorch_value toC(const Value &value) {
     }
   };
   std::visit(Visitor{out}, value.variant());
+  return out;
+}
+
+inline std::vector<rtorch_named_tensor> toC(std::span<const NamedTensor> tensors) {
+  std::vector<rtorch_named_tensor> out;
+  for (const NamedTensor &each : tensors)
+    out.push_back({sizeof(rtorch_named_tensor), each.requires_grad, each.name.c_str(),
+                   toC(each.tensor)});
   return out;
 }
 
@@ -548,6 +571,14 @@ public:
     rtorch_load_options wanted = RTORCH_LOAD_OPTIONS_INIT;
     wanted.describe_only = options.describe_only;
     wanted.trust_constants = options.trust_constants;
+    const auto weights = detail::toC(options.weights.tensors);
+    wanted.weights = weights.data();
+    wanted.weight_count = uint32_t(weights.size());
+    if (wanted.weight_count != 0) {
+      // Tensors that own their memory are kept as well.
+      wanted.release_user = new Weights(options.weights);
+      wanted.release = [](void *user) { delete static_cast<Weights *>(user); };
+    }
     rtorch_module *module = nullptr;
     if (auto error = detail::take(rtorch_module_load(path.c_str(), &wanted, &module)))
       return std::move(*error);
@@ -617,6 +648,7 @@ public:
     out.arguments = values(rtorch_module_argument, raw.argument_count);
     out.results = values(rtorch_module_result, raw.result_count);
     out.states = values(rtorch_module_state, raw.state_count);
+    out.weights = values(rtorch_module_weight, raw.weight_count);
     for (uint32_t i = 0; i < raw.check_count; ++i) {
       auto check = detail::ask<rtorch_check_info>(rtorch_module_check, module, i);
       out.checks.push_back({check.relation, check.message, check.source});

@@ -99,6 +99,16 @@ typedef struct rtorch_value {
 #define RTORCH_VALUE_INIT                                                              \
   {sizeof(rtorch_value), RTORCH_VALUE_NONE, 0, 0, NULL, NULL, NULL, 0, 0, NULL}
 
+/* A named tensor; `strides` may be NULL for row-major. */
+typedef struct rtorch_named_tensor {
+  uint32_t struct_size;
+  int32_t requires_grad; /* saved with the tensor */
+  const char *name;
+  rtorch_value value;
+} rtorch_named_tensor;
+#define RTORCH_NAMED_TENSOR_INIT                                                       \
+  {sizeof(rtorch_named_tensor), 0, NULL, RTORCH_VALUE_INIT}
+
 /* --- Modules --------------------------------------------------------------------- */
 
 typedef struct rtorch_module rtorch_module;
@@ -110,8 +120,19 @@ typedef struct rtorch_load_options {
   /* Do not read the constants to compare them with their checksum. Loading is then
    * independent of their size, but a changed weight goes unnoticed. */
   int32_t trust_constants;
+  /* For a module that was compiled without its weights: all of them, by name
+   * (rtorch_module_weight lists them). Memory that lies as the module needs it (row
+   * major, aligned to 64 bytes) is used in place. NULL for other modules. */
+  const rtorch_named_tensor *weights;
+  uint32_t weight_count;
+  uint32_t reserved;
+  /* Called once when nobody needs the weights' memory any more: after a failed load,
+   * or when the module and its instances are gone. May be NULL. */
+  void (*release)(void *user);
+  void *release_user;
 } rtorch_load_options;
-#define RTORCH_LOAD_OPTIONS_INIT {sizeof(rtorch_load_options), 0, 0}
+#define RTORCH_LOAD_OPTIONS_INIT                                                       \
+  {sizeof(rtorch_load_options), 0, 0, NULL, 0, 0, NULL, NULL}
 
 /* Loads and checks a module file. `options` may be NULL. On failure *out is NULL. */
 RTORCH_EXPORT rtorch_error *rtorch_module_load(const char *path,
@@ -139,6 +160,8 @@ typedef struct rtorch_module_info {
   uint64_t code_bytes;
   uint64_t constant_bytes;
   uint64_t file_bytes;
+  uint32_t weight_count; /* tensors that the caller brings; 0: the module has its own */
+  uint32_t reserved;
 } rtorch_module_info;
 RTORCH_EXPORT rtorch_error *rtorch_module_describe(const rtorch_module *module,
                                                    rtorch_module_info *info);
@@ -189,6 +212,12 @@ RTORCH_EXPORT rtorch_error *rtorch_module_result(const rtorch_module *module,
 RTORCH_EXPORT rtorch_error *rtorch_module_state(const rtorch_module *module,
                                                 uint32_t index,
                                                 rtorch_value_info *info);
+
+/* A tensor that the caller brings when the module is loaded. The strides say how it
+ * lies in the module's memory; it may come with any. */
+RTORCH_EXPORT rtorch_error *rtorch_module_weight(const rtorch_module *module,
+                                                 uint32_t index,
+                                                 rtorch_value_info *info);
 
 /* A relation that is checked at calls with new sizes. */
 typedef struct rtorch_check_info {

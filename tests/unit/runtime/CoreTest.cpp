@@ -1,6 +1,7 @@
 // Expressions, extents, and that every error code is documented.
 #include "runtime/core/DType.h"
 #include "runtime/core/ExprTable.h"
+#include "runtime/core/StridedCopy.h"
 #include "runtime/core/Value.h"
 #include "runtime/executor/Relayout.h"
 #include "tests/unit/runtime/TestModules.h"
@@ -116,10 +117,10 @@ TEST_CASE("strided copies") {
   auto bytes = [](std::vector<int16_t> &v) {
     return reinterpret_cast<std::byte *>(v.data());
   };
-  executor::copyStrided(sizes, 2, bytes(target), columns, bytes(source), rows);
+  core::copyStrided(sizes, 2, bytes(target), columns, bytes(source), rows);
   CHECK(target[6] == 1);
   CHECK(target[1] == 6);
-  executor::copyStrided(sizes, 2, bytes(back), rows, bytes(target), columns);
+  core::copyStrided(sizes, 2, bytes(back), rows, bytes(target), columns);
   CHECK(back == source);
   using Dims = std::vector<int64_t>;
   CHECK(executor::hasSharedElements(Dims{2, 3}, Dims{0, 1}));
