@@ -1,5 +1,6 @@
 """Reductions, softmax and normalizations against eager PyTorch."""
 
+import harness
 import layouts
 import optable
 import pytest
@@ -234,3 +235,16 @@ def test_normalizations_of_odd_sizes(tmp_path):
     }
     operands = torch.randn(5, 1), torch.randn(3, 1031), torch.randn(0, 8)
     optable.check_rows(tmp_path, rows, operands)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_rows_over_permuted_dims_are_kept_between_their_walks(tmp_path, dtype):
+    """A row is kept in the order in which the operand's memory is walked: no two of its elements
+    may get one place, whichever reduced dim runs fastest."""
+
+    def soft(x):
+        y = x / (x.abs() + 1)
+        return torch.add(y, y.sum([0, 1, 2]), alpha=2)
+
+    x = torch.randn(99 * 5).to(dtype).as_strided([33, 3, 5], [3, 1, 99])
+    harness.check_module(tmp_path, optable.Function(soft), (x,))

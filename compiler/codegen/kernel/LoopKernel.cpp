@@ -404,15 +404,21 @@ void LoopKernel::emitStage(gemm::Emitter &e, size_t stage, const Indices &positi
     }
 }
 
-/// Element of a row buffer: linear over the reduced dims; where lanes run over rows, a
-/// vector for each.
+/// Element of a row buffer: linear over the reduced dims, the lanes' dim last; where lanes
+/// run over rows, a vector for each.
 Value LoopKernel::scratchAddress(Evaluator &evaluator, size_t buffer,
                                  const Indices &indices) {
   gemm::Emitter &e = evaluator.emitter();
   Value linear = e.constant(0);
-  for (int64_t dim : nest_.reduced)
+  auto append = [&](int64_t dim) {
     linear = e.add(e.mul(linear, evaluator.lower(nest_.sizes[dim])), indices[dim].base);
-  if (!nest_.lanesReduced())
+  };
+  for (int64_t dim : nest_.reduced)
+    if (dim != nest_.laneDim)
+      append(dim);
+  if (nest_.lanesReduced())
+    append(nest_.laneDim);
+  else
     linear = e.mul(linear, nest_.width);
   Expr stride = layout::ceildiv(
                     rowElements() * (nest_.lanesReduced() ? 1 : nest_.width) * 8, 64) *
