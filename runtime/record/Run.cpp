@@ -97,6 +97,7 @@ struct Run::State {
       firstError = std::move(error);
   }
   std::string open(const std::filesystem::path &store);
+  std::string openFiles();
   std::string writeFacts(std::string_view status, const Fields &more);
 };
 
@@ -108,21 +109,32 @@ std::string Run::State::open(const std::filesystem::path &store) {
     return "cannot create '" + runs.string() + "': " + code.message();
   for (int attempt = 0; attempt < 100; ++attempt) {
     id = newId();
-    directory = runs / id;
+    directory = runs / ("." + id); // readers pass it over until it is complete
     if (std::filesystem::create_directory(directory, code))
       break;
     if (code)
       return "cannot create '" + directory.string() + "': " + code.message();
   }
-  for (const std::string &error :
-       {lock.acquire(directory / "writer.lock"),
-        eventFile.open(directory / "events.jsonl"),
-        metricFile.open(directory / "metrics.jsonl"), writeFacts("running", {})})
-    if (!error.empty()) {
-      std::filesystem::remove_all(directory, code); // no run is there in part
-      return error;
+  std::string error = openFiles();
+  if (error.empty()) {
+    std::filesystem::rename(directory, runs / id, code);
+    if (!code) {
+      directory = runs / id;
+      return {};
     }
-  return {};
+    error = "cannot name '" + (runs / id).string() + "': " + code.message();
+  }
+  std::filesystem::remove_all(directory, code); // no run is there in part
+  return error;
+}
+
+std::string Run::State::openFiles() {
+  std::string error = lock.acquire(directory / "writer.lock");
+  if (error.empty())
+    error = eventFile.open(directory / "events.jsonl");
+  if (error.empty())
+    error = metricFile.open(directory / "metrics.jsonl");
+  return error.empty() ? writeFacts("running", {}) : error;
 }
 
 std::string Run::State::writeFacts(std::string_view status, const Fields &more) {

@@ -138,13 +138,26 @@ std::vector<Json> readLines(const std::filesystem::path &path,
   return lines;
 }
 
+/// The facts of a run. One whose writer has gone is read again: it may have ended after
+/// the first look.
+static std::optional<Json> readFacts(RunFile &run) {
+  std::optional<Json> facts = readObject(run.directory / "run.json", run.problems);
+  auto status = [&] { return facts ? textOf(*facts, "status") : "unreadable"; };
+  run.status = status();
+  if (run.status == "running" &&
+      !record::WriterLock::isHeld(run.directory / "writer.lock")) {
+    facts = readObject(run.directory / "run.json", run.problems);
+    run.status = status() == "running" ? "lost" : status();
+  }
+  return facts;
+}
+
 RunFile readRun(const std::filesystem::path &directory) {
   RunFile run;
   run.directory = directory;
   run.id = directory.filename().string();
-  std::optional<Json> facts = readObject(directory / "run.json", run.problems);
+  std::optional<Json> facts = readFacts(run);
   if (!facts) {
-    run.status = "unreadable";
     if (run.problems.empty())
       run.problems.push_back("run.json is missing");
     return run;
@@ -152,11 +165,8 @@ RunFile readRun(const std::filesystem::path &directory) {
   run.facts = std::move(*facts);
   run.kind = textOf(run.facts, "kind");
   run.model = textOf(run.facts, "model");
-  run.status = textOf(run.facts, "status");
   run.startedNs = integerOf(run.facts, "started_ns");
   run.endedNs = integerOf(run.facts, "ended_ns");
-  if (run.status == "running" && !record::WriterLock::isHeld(directory / "writer.lock"))
-    run.status = "lost";
   auto summary = readObject(directory / "summary.json", run.problems);
   if (summary && summary->contains("metrics")) {
     for (const auto &[name, metric] : (*summary)["metrics"].items())

@@ -28,8 +28,12 @@ std::unique_ptr<Database> openIndex(const std::filesystem::path &path) {
   auto index = std::make_unique<Database>(path);
   index->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;");
   if (!isCurrent(*index)) {
-    index->execute("DROP TABLE IF EXISTS runs;");
-    index->execute(kTables);
+    index->execute("BEGIN IMMEDIATE"); // others may be about to do the same
+    if (!isCurrent(*index)) {
+      index->execute("DROP TABLE IF EXISTS runs;");
+      index->execute(kTables);
+    }
+    index->execute("COMMIT");
   }
   return index;
 }
@@ -75,7 +79,8 @@ std::vector<std::string> Store::ids() const {
   std::vector<std::string> ids;
   std::error_code none;
   for (const auto &entry : std::filesystem::directory_iterator(runs(), none))
-    ids.push_back(entry.path().filename().string());
+    if (std::string id = entry.path().filename().string(); !id.starts_with('.'))
+      ids.push_back(std::move(id));
   std::ranges::sort(ids, std::greater<>());
   return ids;
 }
