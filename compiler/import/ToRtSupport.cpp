@@ -220,6 +220,8 @@ static bool acceptsRankZero(llvm::StringRef op) {
   llvm::StringRef name = op.drop_front(op.find('.') + 1).split('.').first;
   if (!name.starts_with("_"))
     name = name.rtrim('_');
+  if (name != "index_copy")
+    name.consume_back("_copy");
   return llvm::StringSwitch<bool>(name)
       .Cases({"sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "any", "all"},
              true)
@@ -229,6 +231,7 @@ static bool acceptsRankZero(llvm::StringRef op) {
              true)
       .Cases({"index_select", "index_add", "index_copy", "index_fill", "index_reduce"},
              true)
+      .Cases({"quantile", "nanquantile"}, true)
       .Cases({"gather", "scatter", "scatter_add", "scatter_reduce"}, true)
       .Cases(
           {"cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "argsort"},

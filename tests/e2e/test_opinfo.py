@@ -24,15 +24,38 @@ NAMES = (
     "matmul",
     "where",
 )
-OPTIONS = argparse.Namespace(samples=2, gradients=True)
+# Without gradients: those without a family of tests of their own.
+FORWARD = (
+    "_batch_norm_with_update",
+    "_upsample_bilinear2d_aa",
+    "angle",
+    "cumulative_trapezoid",
+    "diagonal_copy",
+    "isreal",
+    "logspace",
+    "nanquantile",
+    "nn.functional.bilinear",
+    "nn.functional.max_unpool2d",
+    "nn.functional.max_unpool3d",
+    "nn.functional.multi_margin_loss",
+    "nn.functional.multilabel_margin_loss",
+    "polygamma",
+    "quantile",
+    "split_with_sizes_copy",
+    "squeeze",
+    "ravel",
+    "view_copy",
+)
+ROWS = [(name, 2, True) for name in NAMES] + [(name, 12, False) for name in FORWARD]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_entry(name):
+@pytest.mark.parametrize(("name", "samples", "gradients"), ROWS, ids=[row[0] for row in ROWS])
+def test_entry(name, samples, gradients):
+    options = argparse.Namespace(samples=samples, gradients=gradients)
     for op in run.entries([name]):
-        if op.name != name or op.variant_test_name:
+        if op.name != name:
             continue
-        states = run.states_of(op, OPTIONS)
+        states = run.states_of(op, options)
         assert states
         for state, what, message in states:
             # AOTAutograd does not take indexing with masks.

@@ -41,9 +41,9 @@ from torch.utils import _pytree as pytree
 
 STATES = ("native", "refused", "wrong", "crashed", "unexportable")
 
-# What eager itself gives anew at each call, or does not define.
+# What eager itself gives anew at each call, does not define, or has not on a CPU.
 UNDEFINED = ("empty", "new_empty", "rand", "bernoulli", "normal", "multinomial", "uniform")
-UNDEFINED += ("dropout", "cauchy", "exponential", "geometric", "log_normal", "rrelu")
+UNDEFINED += ("jiterator", "dropout", "cauchy", "exponential", "geometric", "log_normal", "rrelu")
 
 
 class Sample(torch.nn.Module):

@@ -4,6 +4,7 @@
 #include "compiler/import/ops/Rules.h"
 
 #include <cmath>
+#include <numbers>
 
 namespace rtorch::translate {
 
@@ -699,7 +700,44 @@ Value evenlySpaced(Call &c) {
   return c.convert(line, dtype);
 }
 
-/// The area under a line of points that are `dx` apart, or at `x`.
+/// base^start to base^end
+Value evenlyScaled(Call &c) {
+  Operand start = c.operand("start"), end = c.operand("end");
+  ScalarType dtype = c.dtype("dtype").value_or(ScalarType::Float);
+  ScalarType wide = isFloat(dtype) && !isHalf(dtype) ? dtype : ScalarType::Float;
+  Value line = linspace(c, c.materialize(start, wide), c.materialize(end, wide),
+                        *c.expr("steps"));
+  Value base = c.number(c.real("base").value_or(10), wide);
+  return c.convert(c.binary<rt::PowOp>(base, line), dtype);
+}
+
+/// Powers 0 to n - 1 of each element along a new dim; the largest first, but if
+/// `increasing`.
+Value vandermonde(Call &c) {
+  Value x = c.tensor("x");
+  if (!x)
+    return x;
+  Expr count = c.expr("N").value_or(sizeOf(x, 0));
+  bool up = c.boolean("increasing");
+  Value powers = c.iota(count, ScalarType::Long, up ? Expr(0) : count - 1, up ? 1 : -1);
+  ScalarType dtype = promoteTypes(dtypeOf(x), ScalarType::Long);
+  return c.binary<rt::PowOp>(c.unsqueeze(c.convert(x, dtype), 1),
+                             c.convert(powers, dtype));
+}
+
+/// Half of a circle for negative numbers.
+Value angle(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  ScalarType dtype = isFloat(dtypeOf(x)) ? dtypeOf(x) : ScalarType::Float;
+  Value wide = c.convert(x, dtype), zero = c.number(0, dtype);
+  Value half =
+      c.where(c.compare<rt::LtOp>(wide, zero), c.number(std::numbers::pi, dtype), zero);
+  Value result = c.where(c.pointwise<rt::IsNanOp>(ScalarType::Bool, wide), wide, half);
+  return c.likeUnary(result, x);
+}
+
 /// What `x` between neighbours along the dim is, seen with the rank of `y`.
 Value stepsBetween(Call &c, Value x, int64_t dim, int64_t rank) {
   int64_t along =
@@ -712,8 +750,9 @@ Value stepsBetween(Call &c, Value x, int64_t dim, int64_t rank) {
   return step;
 }
 
-/// sum((y[1:] + y[:-1]) * dx) / 2
-Value trapezoid(Call &c) {
+/// The area under a line of points that are `dx` apart, or at `x`:
+/// sum((y[1:] + y[:-1]) * dx) / 2, or the running sums.
+Value trapezoid(Call &c, bool running) {
   Value y = c.tensor("y");
   if (!y)
     return y;
@@ -732,7 +771,8 @@ Value trapezoid(Call &c) {
   Value area = c.binary<rt::MulOp>(c.convert(sum, dtype), c.materialize(step, dtype));
   if (!isFloat(dtype))
     area = c.convert(area, ScalarType::Long);
-  Value total = c.reduce<rt::SumOp>(area, {dim}, false);
+  Value total =
+      running ? c.scan(area, dim, "add") : c.reduce<rt::SumOp>(area, {dim}, false);
   if (!isFloat(dtype))
     total = c.convert(total, ScalarType::Float);
   return c.binary<rt::MulOp>(total, c.number(0.5, dtypeOf(total)));
@@ -850,7 +890,21 @@ void addCompositeRules(RuleTable &table) {
           {"aten.linspace.default", "aten.linspace.Tensor_Tensor",
            "aten.linspace.Tensor_Scalar", "aten.linspace.Scalar_Tensor"},
           evenlySpaced);
-  addRule(table, {"aten.trapezoid.dx", "aten.trapezoid.x"}, trapezoid);
+  addRule(table,
+          {"aten.trapezoid.dx", "aten.trapezoid.x", "aten.trapz.dx", "aten.trapz.x"},
+          [](Call &c) { return trapezoid(c, false); });
+  addRule(table, {"aten.cumulative_trapezoid.dx", "aten.cumulative_trapezoid.x"},
+          [](Call &c) { return trapezoid(c, true); });
+  addRule(table,
+          {"aten.logspace.default", "aten.logspace.Tensor_Tensor",
+           "aten.logspace.Tensor_Scalar", "aten.logspace.Scalar_Tensor"},
+          evenlyScaled);
+  addRule(table, {"aten.vander.default"}, vandermonde);
+  addRule(table, {"aten.angle.default"}, angle);
+  addRule(table, {"aten.isreal.default"}, [](Call &c) -> Value {
+    Value x = c.tensor("self");
+    return x ? c.full(Scalar::of(true), ScalarType::Bool, sizesOf(x)) : x;
+  });
   addRule(table, {"aten.sum_to_size.default"}, sumToSize);
 }
 

@@ -186,12 +186,42 @@ std::string refuseDropout(const importer::Graph &, const importer::Node &node) {
   return {};
 }
 
+/// sum over i, j of input1[..., i] * weight[o, i, j] * input2[..., j], plus the bias.
+Value bilinear(Call &c) {
+  Value a = c.tensor("input1"), b = c.tensor("input2"), weight = c.tensor("weight"),
+        bias = c.optionalTensor("bias");
+  if (!a || !b || !weight)
+    return {};
+  if (rankOf(weight) != 3 || rankOf(a) < 1 || rankOf(b) != rankOf(a)) {
+    c.error() << "expects inputs of one rank and a weight of rank 3, but got "
+              << rt::tensorType(a) << ", " << rt::tensorType(b) << " and "
+              << rt::tensorType(weight);
+    return {};
+  }
+  Dims sizes = sizesOf(a), w = sizesOf(weight);
+  Expr rows = layout::numel({sizes.begin(), sizes.end() - 1});
+  Value left = c.reshape(widened(c, a), {rows, w[1]});
+  Value right = c.reshape(widened(c, b), {rows, w[2], 1});
+  Value matrix =
+      c.reshape(c.permute(widened(c, weight), {1, 0, 2}), {w[1], w[0] * w[2]});
+  Value product = c.matmul(left, matrix);
+  if (!product || !right)
+    return {};
+  Value result = c.matmul(c.reshape(product, {rows, w[0], w[2]}), right);
+  sizes.back() = w[0];
+  result = result ? c.reshape(result, sizes) : result;
+  if (bias)
+    result = c.binary<rt::AddOp>(result, c.convert(bias, dtypeOf(result)));
+  return c.convert(result, dtypeOf(a));
+}
+
 } // namespace
 
 void addContractionRules(RuleTable &table) {
   addRule(table, {"aten.linear.default"}, [](Call &c) {
     return c.linear(c.tensor("input"), c.tensor("weight"), c.optionalTensor("bias"));
   });
+  addRule(table, {"aten.bilinear.default"}, bilinear);
   addRule(table, {"aten.matmul.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("other")); });
   addRule(table, {"aten.mm.default", "aten.bmm.default"},

@@ -185,6 +185,73 @@ Value tripletMargin(Call &c) {
   return folded(c, atLeast(c, loss, 0), foldOf(c));
 }
 
+/// sum over the other classes of max(0, margin - x[target] + x[i])^p, over their
+/// number.
+Value multiMargin(Call &c) {
+  Value x = c.tensor("self"), target = c.tensor("target");
+  if (!x || !target)
+    return {};
+  bool single = rankOf(x) < 2;
+  if (single)
+    x = c.reshape(x, {1, layout::numel(sizesOf(x))});
+  Value place = c.reshape(target, {sizeOf(x, 0), 1});
+  Value margin = number(c, x, c.real("margin").value_or(1));
+  Value chosen = c.gather(x, place, 1);
+  Value loss = atLeast(c, add(c, sub(c, margin, chosen), x), 0);
+  if (c.real("p").value_or(1) == 2)
+    loss = mul(c, loss, loss);
+  if (Value weight = c.optionalTensor("weight"))
+    loss =
+        mul(c, loss,
+            c.unsqueeze(c.indexSelect(weight, c.reshape(place, {sizeOf(x, 0)}), 0), 1));
+  Value own =
+      c.compare<rt::EqOp>(c.convert(c.iota(sizeOf(x, 1)), dtypeOf(place)), place);
+  loss = c.reduce<rt::SumOp>(c.where(own, number(c, x, 0), loss), {1}, false);
+  loss = div(c, loss, c.full(Scalar::of(sizeOf(x, 1)), dtypeOf(x)));
+  Fold fold = foldOf(c);
+  if (single && fold == Fold::None)
+    return loss ? c.reshape(loss, {}) : loss;
+  return folded(c, loss, fold);
+}
+
+/// For each target class t of a row and each class i that is none: max(0, 1 - (x[t] -
+/// x[i])), summed, over the number of classes. Targets end with the first -1.
+std::pair<Value, Value> multiLabelMargin(Call &c) {
+  Value self = c.tensor("self"), target = c.tensor("target"), x = self;
+  if (!x || !target)
+    return {};
+  Expr classes = rankOf(x) ? sizesOf(x).back() : Expr(1);
+  Expr rows = rankOf(x) > 1 ? sizeOf(x, 0) : Expr(1);
+  x = c.reshape(x, {rows, classes});
+  target = c.reshape(target, {rows, classes});
+  ScalarType index = dtypeOf(target);
+  Value ended =
+      c.convert(c.compare<rt::LtOp>(target, c.number(0, index)), ScalarType::Long);
+  Value counts =
+      c.compare<rt::EqOp>(c.scan(ended, 1, "add"), c.number(0, ScalarType::Long));
+  Value safe = c.where(counts, target, c.number(0, index));
+  Value chosen = c.gather(x, safe, 1); // [rows, targets]
+  Value same =
+      c.compare<rt::EqOp>(c.unsqueeze(safe, 2), c.convert(c.iota(classes), index));
+  same = c.binary<rt::BitwiseAndOp>(same,
+                                    c.unsqueeze(counts, 2)); // [rows, targets, classes]
+  Value isTarget = c.reduce<rt::AnyOp>(same, {1}, false);
+  Value room =
+      add(c, sub(c, number(c, x, 1), c.unsqueeze(chosen, 2)), c.unsqueeze(x, 1));
+  Value used = c.binary<rt::BitwiseAndOp>(
+      c.unsqueeze(counts, 2), c.unsqueeze(c.unary<rt::LogicalNotOp>(isTarget), 1));
+  Value loss = c.where(used, atLeast(c, room, 0), number(c, x, 0));
+  loss = c.reduce<rt::SumOp>(loss, {1, 2}, false);
+  loss = div(c, loss, c.full(Scalar::of(classes), dtypeOf(x)));
+  Fold fold = foldOf(c);
+  if (rankOf(self) < 2 && fold == Fold::None)
+    loss = loss ? c.reshape(loss, {}) : loss;
+  else
+    loss = folded(c, loss, fold);
+  isTarget = c.convert(isTarget, dtypeOf(self));
+  return {loss, isTarget ? c.reshape(isTarget, sizesOf(c.tensor("target"))) : isTarget};
+}
+
 //===----------------------------------------------------------------------===//
 // Losses of classes
 //===----------------------------------------------------------------------===//
@@ -346,6 +413,16 @@ void addLossRules(RuleTable &table) {
                {"aten.nll_loss_forward.default", "aten.nll_loss2d_forward.default"},
                negativeLogLikelihoodForward);
   addRule(table, {"aten.cross_entropy_loss.default"}, crossEntropy);
+  addRule(table, {"aten.multi_margin_loss.default"}, multiMargin);
+  addRule(table, {"aten.multilabel_margin_loss.default"},
+          [](Call &c) { return multiLabelMargin(c).first; });
+  addMultiRule(table, {"aten.multilabel_margin_loss_forward.default"},
+               [](Call &c) -> Results {
+                 auto [loss, isTarget] = multiLabelMargin(c);
+                 if (!loss || !isTarget)
+                   return mlir::failure();
+                 return std::vector<Value>{loss, isTarget};
+               });
 }
 
 } // namespace rtorch::translate

@@ -144,8 +144,12 @@ std::optional<BatchStatistics> trainedBatchNorm(Call &c) {
       c.node.find("running_mean") ? c.optionalTensor("running_mean") : Value();
   Value oldVariance =
       c.node.find("running_var") ? c.optionalTensor("running_var") : Value();
-  if (!x || rankOf(x) < 2)
+  if (!x)
     return std::nullopt;
+  if (rankOf(x) < 2) {
+    c.error() << "expects a tensor of rank 2 or more, but got " << rt::tensorType(x);
+    return std::nullopt;
+  }
   Value wide = widened(c, x);
   ScalarType dtype = dtypeOf(wide);
   std::vector<int64_t> dims = allDims(rankOf(x));
@@ -177,6 +181,8 @@ std::optional<BatchStatistics> trainedBatchNorm(Call &c) {
 }
 
 bool isTraining(const importer::Node &node) {
+  if (llvm::StringRef(node.op).contains("with_update"))
+    return true;
   const importer::Argument *training = node.find("training");
   auto *value = training ? std::get_if<bool>(training) : nullptr;
   return !training || (value && *value);
@@ -326,6 +332,21 @@ void addNormRules(RuleTable &table) {
                [](Call &c) { return legitBatchNorm(c, false); });
   addMultiRule(table, {"aten._native_batch_norm_legit_functional.default"},
                [](Call &c) { return legitBatchNorm(c, true); });
+  for (bool functional : {false, true})
+    addMultiRule(table,
+                 {functional ? "aten._batch_norm_with_update_functional.default"
+                             : "aten._batch_norm_with_update.default"},
+                 [functional](Call &c) -> Results {
+                   Results results = legitBatchNorm(c, functional);
+                   if (failed(results))
+                     return results;
+                   // The reserve is cuDNN's alone.
+                   results->insert(results->begin() + 3, c.full(Scalar::of(int64_t(0)),
+                                                                ScalarType::Byte, {0}));
+                   if (!functional)
+                     results->resize(4);
+                   return results;
+                 });
   addRule(table, {"aten.instance_norm.default"}, instanceNorm);
   addMultiRule(table, {"aten._native_batch_norm_legit_no_training.default"},
                nativeBatchNorm);

@@ -190,6 +190,99 @@ Results medianAlong(Call &c, bool ignoreNan) {
                      c.boolean("keepdim") || rankOf(line.self) == 0));
 }
 
+/// How a quantile between two elements is chosen.
+Value between(Call &c, Value place, Value lines, int64_t dim) {
+  ScalarType dtype = dtypeOf(place);
+  auto at = [&](Value where) {
+    return c.gather(lines, c.convert(where, ScalarType::Long), dim);
+  };
+  std::string_view mode = c.string("interpolation");
+  Value below = c.unary<rt::FloorOp>(place), above = c.unary<rt::CeilOp>(place);
+  if (mode == "lower")
+    return at(below);
+  if (mode == "higher")
+    return at(above);
+  if (mode == "nearest")
+    return at(c.unary<rt::RoundOp>(place));
+  Value low = at(below), high = at(above);
+  Value weight =
+      mode == "midpoint" ? c.number(0.5, dtype) : c.binary<rt::SubOp>(place, below);
+  Value step = c.binary<rt::MulOp>(c.binary<rt::SubOp>(high, low), weight);
+  // From the nearer end, as eager's lerp.
+  Value back = c.binary<rt::SubOp>(
+      high, c.binary<rt::MulOp>(c.binary<rt::SubOp>(high, low),
+                                c.binary<rt::SubOp>(c.number(1, dtype), weight)));
+  return c.where(c.compare<rt::LtOp>(weight, c.number(0.5, dtype)),
+                 step ? c.binary<rt::AddOp>(low, step) : step, back);
+}
+
+/// Element q * (n - 1) of each sorted line, interpolated; NaN for a line that has one,
+/// or those are left out. The quantiles' dim stands first if `q` has one.
+Value quantile(Call &c, bool ignoreNan) {
+  Value x = c.tensor("self");
+  Operand given = c.operand("q");
+  if (!x)
+    return x;
+  ScalarType dtype = dtypeOf(x);
+  bool flat = c.isNone("dim");
+  int64_t rank = rankOf(x), dim = flat ? 0 : c.dim("dim", rank);
+  bool keep = c.boolean("keepdim");
+  Value q = c.materialize(given, dtype);
+  if (!q)
+    return q;
+  bool many = rankOf(q) == 1;
+  if (!many)
+    q = c.unsqueeze(q, 0);
+  if (flat || rank == 0)
+    x = c.reshape(x, {layout::numel(sizesOf(x))});
+  int64_t last = rankOf(x) - 1;
+  Value lines = c.sort(c.transpose(x, dim, last), last, false).first;
+  if (!lines)
+    return lines;
+  Value isNan =
+      c.convert(c.pointwise<rt::IsNanOp>(ScalarType::Bool, lines), ScalarType::Long);
+  Value nans = c.reduce<rt::SumOp>(isNan, {last}, true);
+  Value size = c.full(Scalar::of(sizeOf(lines, last)), ScalarType::Long),
+        one = c.number(1, ScalarType::Long), zero = c.number(0, ScalarType::Long);
+  Value least =
+      c.binary<rt::SubOp>(ignoreNan ? c.binary<rt::SubOp>(size, nans) : size, one);
+  least = c.convert(c.binary<rt::MaximumOp>(least, zero), dtype);
+  Value place = c.binary<rt::MulOp>(q, least); // [..., quantiles]
+  if (!ignoreNan)                              // NaN stands last
+    place = c.where(c.compare<rt::GtOp>(nans, zero),
+                    c.convert(c.binary<rt::SubOp>(size, one), dtype), place);
+  Dims sizes = sizesOf(lines);
+  sizes[last] = sizeOf(q, 0);
+  place = c.expand(place, sizes);
+  Value result = place ? between(c, place, lines, last) : place; // [..., quantiles]
+  if (!result)
+    return result;
+  std::vector<int64_t> front = allDims(last + 1); // quantiles first
+  std::rotate(front.begin(), front.end() - 1, front.end());
+  // The dim that was moved to the end goes back to its place.
+  if (!flat && rank > 0 && dim != last) {
+    result = c.unsqueeze(result, last);
+    std::vector<int64_t> order = allDims(last + 2);
+    std::swap(order[dim], order[last]);
+    result = c.permute(result, order);
+    front = allDims(last + 2);
+    std::rotate(front.begin(), front.end() - 1, front.end());
+    result = c.permute(result, front);
+    if (!keep)
+      result = c.squeeze(result, {dim + 1});
+  } else {
+    result = c.permute(result, front);
+    if (keep && flat)
+      for (int64_t i = 0; i < rank; ++i)
+        result = c.unsqueeze(result, 1);
+    else if (keep && rank > 0)
+      result = c.unsqueeze(result, dim + 1);
+  }
+  if (!many)
+    result = c.squeeze(result, {0});
+  return rowMajor(c, result);
+}
+
 Value medianOfAll(Call &c, bool ignoreNan) {
   Value x = c.tensor("self");
   if (!x)
@@ -247,6 +340,10 @@ void addOrderRules(RuleTable &table) {
                [](Call &c) { return medianAlong(c, false); });
   addMultiRule(table, {"aten.nanmedian.dim"},
                [](Call &c) { return medianAlong(c, true); });
+  addRule(table, {"aten.quantile.default", "aten.quantile.scalar"},
+          [](Call &c) { return quantile(c, false); });
+  addRule(table, {"aten.nanquantile.default", "aten.nanquantile.scalar"},
+          [](Call &c) { return quantile(c, true); });
   addRule(table, {"aten.median.default"},
           [](Call &c) { return medianOfAll(c, false); });
   addRule(table, {"aten.nanmedian.default"},

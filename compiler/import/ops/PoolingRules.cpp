@@ -447,6 +447,31 @@ Results adaptiveMaxPool(Call &c, int64_t spatial, PoolFormat format) {
   return std::vector<Value>{values, indices};
 }
 
+/// Zeros with the elements at the places that the pool's indices give.
+Value maxUnpool(Call &c, int64_t spatial) {
+  Value x = c.tensor("self"), indices = c.tensor("indices");
+  Dims out = c.exprs("output_size");
+  if (!x || !indices)
+    return {};
+  if (static_cast<int64_t>(out.size()) != spatial || rankOf(x) < spatial + 1) {
+    c.error() << "expects " << spatial << " output sizes and a tensor of rank "
+              << spatial + 1 << " or more, but got " << rt::tensorType(x);
+    return {};
+  }
+  Dims sizes = sizesOf(x), flat(sizes.begin(), sizes.end() - spatial), result = flat;
+  Dims flatOut = flat;
+  flat.push_back(layout::numel({sizes.end() - spatial, sizes.end()}));
+  flatOut.push_back(layout::numel(out));
+  result.insert(result.end(), out.begin(), out.end());
+  Value zero = c.full(Scalar::of(int64_t(0)), dtypeOf(x), flatOut);
+  Value placed = c.scatterAlong(zero, c.reshape(indices, flat), c.reshape(x, flat),
+                                flat.size() - 1, "set");
+  if (!placed)
+    return placed;
+  return poolFormatted(c, c.reshape(placed, result), x,
+                       spatial == 2 ? PoolFormat::Suggested : PoolFormat::RowMajor);
+}
+
 void addMaxPool(RuleTable &table, std::string name, int64_t spatial,
                 PoolFormat format) {
   addRule(table, {name + ".default"}, [=](Call &c) -> Value {
@@ -467,6 +492,10 @@ void addPoolingRules(RuleTable &table) {
                [](Call &c) { return maxPool(c, 2, PoolFormat::Suggested); });
   addMultiRule(table, {"aten.max_pool3d_with_indices.default"},
                [](Call &c) { return maxPool(c, 3, PoolFormat::Suggested); });
+  addRule(table, {"aten.max_unpool2d.default"},
+          [](Call &c) { return maxUnpool(c, 2); });
+  addRule(table, {"aten.max_unpool3d.default"},
+          [](Call &c) { return maxUnpool(c, 3); });
   addRule(table, {"aten.avg_pool1d.default"},
           [](Call &c) { return avgPool(c, 1, PoolFormat::AsTwoDims); });
   addRule(table, {"aten.avg_pool2d.default"},

@@ -245,6 +245,80 @@ Taps cubicTaps(Call &c, const Resize &r, size_t i) {
   return taps;
 }
 
+/// The neighbours within `reach` pixels of the coarser of both images, weighted by a
+/// function of their distance; the weights add up to 1.
+Taps antialiasedTaps(Call &c, const Resize &r, size_t i, double reach,
+                     llvm::function_ref<Value(Value)> weightOf) {
+  std::optional<int64_t> in = r.in[i].constant(), out = r.out[i].constant();
+  double step = r.factors[i] && *r.factors[i] > 0 ? 1 / *r.factors[i] : 0;
+  if (r.alignCorners && in && out)
+    step = *out > 1 ? static_cast<double>(*in - 1) / static_cast<double>(*out - 1) : 0;
+  else if (step == 0 && in && out)
+    step = static_cast<double>(*in) / static_cast<double>(*out);
+  else if (step == 0) {
+    c.error()
+        << "expects sizes, or a factor between them, that are known when compiling";
+    return {};
+  }
+  double support = step >= 1 ? reach * step : reach;
+  auto number = [&](double value) { return c.number(value, r.coordinates); };
+  Value at = c.convert(c.iota(r.out[i]), r.coordinates);
+  Value center =
+      c.binary<rt::MulOp>(c.binary<rt::AddOp>(at, number(0.5)), stepOf(c, r, i));
+  auto edge = [&](double offset) { // truncated, within the image
+    Value place =
+        c.convert(c.binary<rt::AddOp>(center, number(offset)), ScalarType::Long);
+    place = c.binary<rt::MaximumOp>(place, c.number(0, ScalarType::Long));
+    return c.binary<rt::MinimumOp>(place,
+                                   c.full(Scalar::of(r.in[i]), ScalarType::Long));
+  };
+  Value first = edge(0.5 - support), end = edge(0.5 + support), total;
+  Taps taps;
+  int64_t most = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  for (int64_t tap = 0; tap < most; ++tap) {
+    Value place = c.binary<rt::AddOp>(
+        first, c.number(static_cast<double>(tap), ScalarType::Long));
+    Value distance = c.binary<rt::SubOp>(c.convert(place, r.coordinates), center);
+    distance = c.binary<rt::MulOp>(c.binary<rt::AddOp>(distance, number(0.5)),
+                                   number(step >= 1 ? 1 / step : 1));
+    Value weight = c.where(c.compare<rt::LtOp>(place, end),
+                           weightOf(c.unary<rt::AbsOp>(distance)), number(0));
+    taps.weights.push_back(weight);
+    total = total ? c.binary<rt::AddOp>(total, weight) : weight;
+    taps.places.push_back(c.binary<rt::MinimumOp>(
+        place, c.full(Scalar::of(r.in[i] - 1), ScalarType::Long)));
+  }
+  for (Value &weight : taps.weights)
+    weight = c.binary<rt::DivOp>(weight, total);
+  return taps;
+}
+
+Taps antialiasedLinearTaps(Call &c, const Resize &r, size_t i) {
+  return antialiasedTaps(c, r, i, 1, [&](Value distance) {
+    Value rest = c.binary<rt::SubOp>(c.number(1, r.coordinates), distance);
+    return c.binary<rt::MaximumOp>(rest, c.number(0, r.coordinates));
+  });
+}
+
+/// Keys' cubic convolution with a = -0.5.
+Taps antialiasedCubicTaps(Call &c, const Resize &r, size_t i) {
+  return antialiasedTaps(c, r, i, 2, [&](Value x) {
+    auto number = [&](double value) { return c.number(value, r.coordinates); };
+    auto polynomial = [&](std::initializer_list<double> coefficients) {
+      Value sum;
+      for (double coefficient : coefficients)
+        sum =
+            sum ? c.binary<rt::AddOp>(c.binary<rt::MulOp>(sum, x), number(coefficient))
+                : number(coefficient);
+      return sum;
+    };
+    Value far = c.where(c.compare<rt::LtOp>(x, number(2)),
+                        polynomial({-0.5, 2.5, -4, 2}), number(0));
+    return c.where(c.compare<rt::LtOp>(x, number(1)), polynomial({1.5, -2.5, 0, 1}),
+                   far);
+  });
+}
+
 /// The weighted sum of the taps, dim after dim from the last one.
 Value interpolate(Call &c, size_t spatial,
                   llvm::function_ref<Taps(Call &, const Resize &, size_t)> tapsOf) {
@@ -517,6 +591,8 @@ void addResampleRules(RuleTable &table) {
       {"aten.upsample_bilinear2d", 2, linearTaps},
       {"aten.upsample_trilinear3d", 3, linearTaps},
       {"aten.upsample_bicubic2d", 2, cubicTaps},
+      {"aten._upsample_bilinear2d_aa", 2, antialiasedLinearTaps},
+      {"aten._upsample_bicubic2d_aa", 2, antialiasedCubicTaps},
   };
   for (const auto &row : rows)
     addRule(table, {std::string(row.name) + "_backward.default"},

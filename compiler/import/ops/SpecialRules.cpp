@@ -93,6 +93,75 @@ Value entropy(Call &c, Value x) {
   return c.where(c.compare<rt::LtOp>(x, zero), number(c, x, -INFINITY), result);
 }
 
+/// sum over k >= 0 of 1 / (x + k)^s for s > 1: the first terms, and Euler and
+/// Maclaurin's formula for the rest. Not defined for x <= 0 here.
+Value hurwitzZeta(Call &c, int64_t s, Value x) {
+  constexpr int64_t kTerms = 10;
+  const double numbers[] = {1.0 / 12,       -1.0 / 720,     1.0 / 30240,
+                            -1.0 / 1209600, 1.0 / 47900160, -691.0 / 1307674368000};
+  auto power = [&](Value base, int64_t exponent) {
+    return c.binary<rt::PowOp>(base, number(c, base, -static_cast<double>(exponent)));
+  };
+  Value sum, at = x;
+  for (int64_t k = 0; k < kTerms; ++k) {
+    sum = sum ? add(c, sum, power(at, s)) : power(at, s);
+    at = add(c, x, number(c, x, k + 1));
+  }
+  sum = add(c, sum, mul(c, power(at, s - 1), number(c, x, 1.0 / (s - 1))));
+  sum = add(c, sum, mul(c, power(at, s), number(c, x, 0.5)));
+  double factor = 1;
+  for (int64_t i = 0; i < 6; ++i) {
+    factor *= i == 0 ? s : (s + 2 * i - 1) * (s + 2 * i);
+    sum = add(c, sum,
+              mul(c, power(at, s + 2 * i + 1), number(c, x, numbers[i] * factor)));
+  }
+  return sum;
+}
+
+/// pi times derivative `n` of cot(pi x), a polynomial of the cotangent: the derivative
+/// of cot(pi x)^k is -pi k cot(pi x)^(k - 1) (1 + cot(pi x)^2).
+Value cotangentSlope(Call &c, int64_t n, Value x) {
+  std::vector<double> coefficients{0, 1};
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<double> next(coefficients.size() + 1);
+    for (size_t k = 1; k < coefficients.size(); ++k) {
+      double slope = -std::numbers::pi * static_cast<double>(k) * coefficients[k];
+      next[k - 1] += slope;
+      next[k + 1] += slope;
+    }
+    coefficients = std::move(next);
+  }
+  Value turn =
+      mul(c, sub(c, x, c.unary<rt::RoundOp>(x)), number(c, x, std::numbers::pi));
+  Value cotangent = div(c, c.unary<rt::CosOp>(turn), c.unary<rt::SinOp>(turn)), sum;
+  for (size_t k = coefficients.size(); k-- > 0;) {
+    Value coefficient = number(c, x, coefficients[k] * std::numbers::pi);
+    sum = sum ? add(c, mul(c, sum, cotangent), coefficient) : coefficient;
+  }
+  return sum;
+}
+
+/// (-1)^(n + 1) n! zeta(n + 1, x)
+Value polygamma(Call &c, Value x) {
+  int64_t n = c.integer("n").value_or(0);
+  if (n < 0) {
+    c.error() << "expects an order of 0 or more, but got " << n;
+    return {};
+  }
+  if (n == 0)
+    return c.unary<rt::DigammaOp>(x);
+  double factor = n % 2 ? 1 : -1;
+  for (int64_t i = 2; i <= n; ++i)
+    factor *= static_cast<double>(i);
+  // Below 1/2 by reflection: (-1)^n polygamma(1 - x) - pi cot^(n)(pi x).
+  Value below = c.compare<rt::LtOp>(x, number(c, x, 0.5));
+  Value mirrored = c.where(below, sub(c, number(c, x, 1), x), x);
+  Value result = mul(c, hurwitzZeta(c, n + 1, mirrored), number(c, x, factor));
+  Value sign = number(c, x, n % 2 ? -1 : 1);
+  Value reflected = sub(c, mul(c, result, sign), cotangentSlope(c, n, x));
+  return c.where(below, reflected, result);
+}
+
 /// The normal distribution's probability of a smaller number.
 Value normalBelow(Call &c, Value x) {
   Value scaled = mul(c, x, number(c, x, -1 / std::numbers::sqrt2));
@@ -279,6 +348,8 @@ void addSpecialRules(RuleTable &table) {
   addReal(table, {"aten.special_i1e.default"}, made<rt::BesselI1eOp>());
   addReal(table, {"aten.sinc.default", "aten.special_sinc.default"}, sinc);
   addRule(table, {"aten.logit.default", "aten.special_logit.default"}, logit);
+  addReal(table, {"aten.polygamma.default", "aten.special_polygamma.default"},
+          polygamma);
   addReal(table, {"aten.special_entr.default"}, entropy);
   addReal(table, {"aten.special_ndtr.default"}, normalBelow);
   addReal(table, {"aten.special_ndtri.default"}, normalQuantile);

@@ -109,6 +109,9 @@ Value squeeze(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
+  // An empty list names no dim; without one it is all of them.
+  if (c.node.find("dim") && c.exprs("dim").empty() && !c.integer("dim"))
+    return x;
   return c.squeeze(x, c.dims("dim", rankOf(x)));
 }
 
@@ -294,6 +297,44 @@ void addView(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
     table[op].isView = true;
 }
 
+/// "aten.view_copy.default" and kin: a row-major copy of each of the view's results.
+void addCopies(RuleTable &table) {
+  for (const char *view : {"alias.default",
+                           "as_strided.default",
+                           "detach.default",
+                           "diagonal.default",
+                           "expand.default",
+                           "narrow.default",
+                           "permute.default",
+                           "select.int",
+                           "slice.Tensor",
+                           "split.Tensor",
+                           "split_with_sizes.default",
+                           "squeeze.default",
+                           "squeeze.dim",
+                           "squeeze.dims",
+                           "t.default",
+                           "transpose.int",
+                           "unbind.int",
+                           "unfold.default",
+                           "unsqueeze.default",
+                           "view.default"}) {
+    auto [name, overload] = llvm::StringRef(view).split('.');
+    Rule rule = table[("aten." + name + "." + overload).str()];
+    auto copy = [of = rule.translate](Call &c) -> Results {
+      Results results = of(c);
+      if (succeeded(results))
+        for (Value &result : *results)
+          if (result && !(result = c.cloneRowMajor(result)))
+            return mlir::failure();
+      return results;
+    };
+    Rule &twin = table[("aten." + name + "_copy." + overload).str()];
+    twin.translate = copy;
+    twin.refuse = rule.refuse;
+  }
+}
+
 } // namespace
 
 void addViewRules(RuleTable &table) {
@@ -315,6 +356,8 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.flatten.using_ints"}, flatten);
   addView(table, {"aten.ravel.default"}, [](Call &c) -> Value {
     Value x = c.tensor("self");
+    if (x && !layout::isContiguous(layoutOf(x), c.guards))
+      x = c.cloneRowMajor(x);
     return x ? c.reshape(x, {layout::numel(sizesOf(x))}) : x;
   });
   addView(table, {"aten.unflatten.int"}, unflatten);
@@ -351,6 +394,13 @@ void addViewRules(RuleTable &table) {
                 "aten.unsafe_split_with_sizes.default"},
                splitWithSizes);
   addMultiRule(table, {"aten.unbind.int"}, unbind);
+  // Conjugates and lazily negated tensors are complex ones'.
+  addView(table,
+          {"aten.real.default", "aten.conj.default", "aten.conj_physical.default",
+           "aten._conj.default", "aten.resolve_conj.default",
+           "aten.resolve_neg.default"},
+          [](Call &c) { return c.tensor("self"); });
+  addCopies(table);
 }
 
 } // namespace rtorch::translate
