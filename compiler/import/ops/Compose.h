@@ -17,6 +17,8 @@ Value widened(Emitter &e, Value x);
 
 /// The result with the strides of a pointwise op of these operands.
 Value likeOperands(Emitter &e, Value result, llvm::ArrayRef<Value> operands);
+/// `x` with the strides of a contiguous tensor.
+Value rowMajor(Emitter &e, Value x);
 /// `x` with its elements along `dim` added up at their `places` in a dim of `size`.
 Value addAlong(Emitter &e, Value x, Value places, int64_t dim, const Expr &size);
 /// Which results of a gradient op are asked for: its `output_mask`, all true without.

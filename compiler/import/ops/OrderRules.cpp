@@ -6,10 +6,6 @@
 namespace rtorch::translate {
 namespace {
 
-Value rowMajor(Call &c, Value x) {
-  return x ? c.withStrides(x, layout::contiguousStrides(sizesOf(x))) : x;
-}
-
 //===----------------------------------------------------------------------===//
 // Running combinations
 //===----------------------------------------------------------------------===//

@@ -47,6 +47,10 @@ const RuleTable &ruleTable() {
     addLossGradientRules(table);
     addNormGradientRules(table);
     addPoolingGradientRules(table);
+    addStackingRules(table);
+    addDiagonalRules(table);
+    addProductRules(table);
+    addDistanceRules(table);
     addCompositeRules(table);
     addSpecialRules(table);
     addRandomRules(table);

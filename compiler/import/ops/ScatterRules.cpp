@@ -318,10 +318,6 @@ std::optional<SliceUpdate> sliceUpdateOf(Call &c, bool hasSource = true) {
   return u;
 }
 
-Value rowMajor(Call &c, Value x) {
-  return x ? c.withStrides(x, layout::contiguousStrides(sizesOf(x))) : x;
-}
-
 Value indexAdd(Call &c) {
   std::optional<SliceUpdate> u = sliceUpdateOf(c);
   if (!u)

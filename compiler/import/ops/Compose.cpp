@@ -1,7 +1,11 @@
-// What the rules of gradients share.
+// Compositions that several families of rules share.
 #include "compiler/import/ops/Compose.h"
 
 namespace rtorch::translate {
+
+Value rowMajor(Emitter &e, Value x) {
+  return x ? e.withStrides(x, layout::contiguousStrides(sizesOf(x))) : x;
+}
 
 Value likeOperands(Emitter &e, Value result, llvm::ArrayRef<Value> operands) {
   if (!result)
