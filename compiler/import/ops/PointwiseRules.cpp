@@ -1,4 +1,5 @@
 // Arithmetic, comparisons, logic and selection.
+#include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
 #include <cmath>
@@ -273,8 +274,15 @@ void addBinaryRules(RuleTable &table) {
   };
   for (const auto &row : logic)
     addRule(table, {row.op}, [build = row.build](Call &c) -> Value {
-      Value a = c.convert(c.tensor("self"), ScalarType::Bool);
-      return build(c, a, c.convert(c.tensor("other"), ScalarType::Bool));
+      Value a = c.tensor("self"), b = c.tensor("other");
+      if (!a || !b)
+        return {};
+      // Promoted first: the strides follow the operands in their common dtype.
+      ScalarType common = resultType({{a, {}}, {b, {}}});
+      a = c.convert(a, common), b = c.convert(b, common);
+      Value result =
+          build(c, c.convert(a, ScalarType::Bool), c.convert(b, ScalarType::Bool));
+      return likeOperands(c, result, {a, b});
     });
 }
 
