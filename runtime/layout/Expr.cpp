@@ -458,12 +458,27 @@ static void collectOperands(AtomKind kind, const Expr &e, std::vector<Expr> &out
   out.push_back(e);
 }
 
+/// max(x, min(x, y)) is x, and min(x, max(x, y)) too: drops operands of the other kind
+/// that hold another operand.
+static void absorb(AtomKind kind, std::vector<Expr> &operands) {
+  AtomKind other = kind == AtomKind::Min ? AtomKind::Max : AtomKind::Min;
+  const std::vector<Expr> all = operands;
+  std::erase_if(operands, [&](const Expr &e) {
+    std::vector<Expr> parts;
+    collectOperands(other, e, parts);
+    return parts.size() > 1 && std::ranges::any_of(parts, [&](const Expr &part) {
+             return std::ranges::find(all, part) != all.end();
+           });
+  });
+}
+
 static Expr extremum(AtomKind kind, const Expr &a, const Expr &b) {
   if (a.overflowed() || b.overflowed())
     return Expr::overflow();
   std::vector<Expr> operands;
   collectOperands(kind, a, operands);
   collectOperands(kind, b, operands);
+  absorb(kind, operands);
   std::sort(operands.begin(), operands.end());
   Expr result = operands.back();
   for (size_t i = operands.size() - 1; i-- > 0;)

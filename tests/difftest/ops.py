@@ -92,14 +92,18 @@ _ANY_UNARY = [
     *("{0} > 0", "{0} == 1", "{0} <= 2", "{0} ** 2", "{0} / 3", "{0} // 2", "{0} % 3", "~{0}"),
     *("torch.nan_to_num({0})", "{0}.positive()", "torch.clamp({0}, min=0)", "torch.bitwise_not({0})"),  # noqa: E501
 ]  # fmt: skip
+# Functions where Python has operators: those ask a parameter on their right first, which is
+# not what is exported.
 _BINARY = [
-    *("{0} + {1}", "{0} - {1}", "{0} * {1}", "torch.maximum({0}, {1})", "torch.minimum({0}, {1})"),
-    # Not the operators: Python asks a parameter on their right first, which exports do not.
+    *("torch.add({0}, {1})", "torch.sub({0}, {1})", "torch.mul({0}, {1})"),
+    *("torch.maximum({0}, {1})", "torch.minimum({0}, {1})"),
     *("torch.lt({0}, {1})", "torch.ge({0}, {1})", "torch.eq({0}, {1})", "torch.ne({0}, {1})"),
     "torch.add({0}, {1}, alpha=2)",
-    *("{0} / ({1}.abs() + 1)", "torch.where({0} > {1}, {0}, {1})", "torch.sub({0}, {1}, alpha=3)"),
+    *("{0} / ({1}.abs() + 1)", "torch.sub({0}, {1}, alpha=3)"),
+    "torch.where(torch.gt({0}, {1}), {0}, {1})",
     *("torch.logical_and({0}, {1})", "torch.logical_or({0}, {1})", "torch.logical_xor({0}, {1})"),
-    *("{0} & {1}", "{0} | {1}", "{0} ^ {1}", "torch.atan2({0}, {1})"),
+    *("torch.bitwise_and({0}, {1})", "torch.bitwise_or({0}, {1})", "torch.bitwise_xor({0}, {1})"),
+    "torch.atan2({0}, {1})",
     *("torch.div({0}, {1}.abs() + 1, rounding_mode='floor')", "{0} % ({1}.abs() + 1)"),
     *("torch.fmod({0}, {1}.abs() + 1)", "torch.lerp({0}, {1}, 0.25)", "torch.addcmul({0}, {0}, {1})"),  # noqa: E501
 ]  # fmt: skip

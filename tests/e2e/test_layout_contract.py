@@ -166,6 +166,19 @@ def test_as_strided_of_a_mutated_part_of_a_larger_storage(tmp_path):
     assert torch.equal(ours[-1], function(harness.copy_exactly(x)))
 
 
+def test_writes_through_as_strided_count_from_the_storage_too(tmp_path):
+    """Decomposed, the write is an as_strided_scatter."""
+
+    def function(x):
+        x.as_strided((2, 2), (4, 1), 5).mul_(3)
+        return x + 1
+
+    x = torch.randn(20)[4:16].view(3, 4)
+    program = harness.export(optable.Function(function), (x,), decomposed=True)
+    compiled = harness.compile_program(tmp_path, optable.Function(function), program)
+    compiled.check(torch.randn(20)[4:16].view(3, 4))
+
+
 def test_as_strided_beyond_what_is_known_of_an_input(tmp_path):
     program = harness.export(
         optable.Function(lambda x: x.as_strided((3,), (1,), 0) + 1), (torch.randn(9)[4:],)

@@ -303,3 +303,26 @@ def test_attention_of_dynamic_lengths(tmp_path):
             {0: batch, 2: queries}, {0: batch, 2: keys}, {0: batch, 2: keys}, {0: batch, 3: keys},
         ),
     )  # fmt: skip
+
+
+def test_products_of_no_terms(tmp_path):
+    """Sums over no elements are 0, also of views that have more rows than what they view."""
+    rows = {
+        "matmul": lambda a, b: a @ b,
+        "of_view": lambda a, b: torch.stack([a[0], a[0]], 1).unflatten(0, (1, -1)) @ b,
+        "of_cat": lambda a, b: torch.cat([a, a, a], 2).view(1, 9, 0) @ b,
+        "transposed": lambda a, b: F.linear(a.view(3, 1, 0), b.mT),
+    }
+    optable.check_rows(tmp_path, rows, (torch.randn(1, 3, 0), torch.randn(0, 4)))
+
+
+def test_sizes_that_are_equal_by_a_check_alone(tmp_path):
+    """The diagonal of a [17, n] matrix has min(n, 15) elements: n of them up to 15."""
+    rows = {
+        "matmul": lambda x: x @ torch.diagonal(x, -2),
+        "add": lambda x: torch.diagonal(x, -2) + x,
+    }
+    more = [(torch.randn(17, 15),), (torch.randn(17, 2),)]
+    optable.check_rows(
+        tmp_path, rows, (torch.randn(17, 5),), *more, dynamic_shapes=({1: Dim.AUTO},)
+    )

@@ -373,3 +373,22 @@ def test_division_of_integers_by_zero(tmp_path, dtype, op):
         compiled(good, bad)
     assert "optable.py:" in str(caught.value)  # where the graph's node comes from
     compiled.check(good, good)
+
+
+@pytest.mark.parametrize("left", [torch.float32, torch.int64, torch.bool])
+@pytest.mark.parametrize("right", [torch.float32, torch.int32])
+def test_strides_follow_the_promoted_operands(tmp_path, left, right):
+    """Operands of other dtypes become dense before the result's strides are chosen, those of
+    logical ops that are of one dtype do not.
+    """
+    rows = {
+        "or": torch.logical_or,
+        "and": torch.logical_and,
+        "add": torch.add,
+        "less": torch.lt,
+        "atan2": torch.atan2,
+    }
+    a = layouts.values([7, 3, 4, 2], left, 1).as_strided([7, 3, 2, 2], [24, 0, 4, 1])
+    for strides in ([6, 1, 3, 3], [12, 4, 1, 0]):
+        b = layouts.values([200], right, 2).as_strided([7, 3, 2, 1], strides)
+        optable.check_rows(tmp_path, rows, (a, b))

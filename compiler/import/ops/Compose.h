@@ -21,6 +21,9 @@ Value likeOperands(Emitter &e, Value result, llvm::ArrayRef<Value> operands);
 Value rowMajor(Emitter &e, Value x);
 /// `x` with its elements along `dim` added up at their `places` in a dim of `size`.
 Value addAlong(Emitter &e, Value x, Value places, int64_t dim, const Expr &size);
+/// What eager counts from the beginning of the storage of `x`: inputs and results of
+/// ops begin at their first element here.
+Expr exportedOffset(Call &c, Value x);
 /// Which results of a gradient op are asked for: its `output_mask`, all true without.
 std::vector<bool> outputMask(Call &c);
 

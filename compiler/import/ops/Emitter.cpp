@@ -42,6 +42,17 @@ std::optional<Dims> Emitter::broadcast(std::vector<Value> operands) {
   return result;
 }
 
+Value Emitter::sized(Value x, const Dims &sizes) {
+  Layout layout = layoutOf(x), other = layout;
+  size_t shift = sizes.size() - layout.rank();
+  for (size_t i = 0; i < layout.rank(); ++i)
+    if (guards.query(layout::Relation::Eq, layout.sizes[i], 1) !=
+            layout::Answer::Proven &&
+        guards.equal(layout.sizes[i], sizes[shift + i]))
+      other.sizes[i] = sizes[shift + i];
+  return other == layout ? x : asStrided(x, other);
+}
+
 Value Emitter::where(Value condition, Value a, Value b) {
   return a ? pointwise<rt::WhereOp>(dtypeOf(a), condition, a, b) : a;
 }
@@ -343,7 +354,9 @@ Value Emitter::matmul(Value lhs, Value rhs) {
         {static_cast<int64_t>(sizes->size()) + 1}, false);
   sizes->push_back(m);
   sizes->push_back(n);
-  return compute<rt::MatmulOp>(*sizes, dtypeOf(lhs), lhs, rhs);
+  Dims factors = sizesOf(rhs);
+  factors[factors.size() - 2] = sizesOf(lhs).back();
+  return compute<rt::MatmulOp>(*sizes, dtypeOf(lhs), lhs, sized(rhs, factors));
 }
 
 Value Emitter::linear(Value x, Value weight, Value bias) {

@@ -46,7 +46,7 @@ public:
     if (!(operands && ...))
       return {};
     std::optional<Dims> sizes = broadcast({operands...});
-    return sizes ? compute<Op>(*sizes, dtype, operands...) : Value();
+    return sizes ? compute<Op>(*sizes, dtype, sized(operands, *sizes)...) : Value();
   }
   template <typename Op> Value unary(Value x) {
     return x ? pointwise<Op>(dtypeOf(x), x) : x;
@@ -60,6 +60,8 @@ public:
   Value where(Value condition, Value a, Value b);
   /// Sizes of the operands' broadcast; reports an error where there is none.
   std::optional<Dims> broadcast(std::vector<Value> operands);
+  /// `x` with the expressions of `sizes` for its own that are equal to them by a guard.
+  Value sized(Value x, const Dims &sizes);
 
   /// A number as a tensor; of rank 0 without `sizes`. Integers wrap to the dtype.
   Value full(const Scalar &scalar, ScalarType dtype, const Dims &sizes = {});

@@ -1,4 +1,5 @@
 // Ops that move elements: selections by index, concatenations, padding.
+#include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
 namespace rtorch::translate {
@@ -203,9 +204,9 @@ Value asStridedScatter(Call &c) {
     c.error() << "expects a tensor without gaps, but got " << rt::tensorType(x);
     return {};
   }
-  layout::Layout region{c.exprs("size"), c.exprs("stride"),
-                        c.expr("storage_offset").value_or(memory.offset) -
-                            memory.offset};
+  layout::Layout region{c.exprs("size"), c.exprs("stride"), 0};
+  if (std::optional<Expr> offset = c.expr("storage_offset"))
+    region.offset = *offset - exportedOffset(c, x) - memory.offset;
   return c.withStrides(c.permute(scatterView(c, dense, region), back), memory.strides);
 }
 

@@ -251,6 +251,8 @@ Value gather(Call &c) {
   Value x = c.tensor("self"), index = c.tensor("index");
   if (!x || !index)
     return {};
+  if (layout::numel(sizesOf(index)).isConstant(0)) // of any rank, as in eager
+    return c.full(Scalar::of(int64_t(0)), dtypeOf(x), sizesOf(index));
   Value result =
       c.gather(atLeast1d(c, x), atLeast1d(c, index), c.dim("dim", rankOf(x)));
   return inRankOf(c, result, index);

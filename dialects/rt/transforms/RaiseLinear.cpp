@@ -132,7 +132,9 @@ struct HoistView : OpRewritePattern<LinearOp> {
     if (!view)
       return rewriter.notifyMatchFailure(op, "'x' is not a view");
     Value x = behindClones(view.getSource());
-    if (!sameLastSizes(x, view.getResult(), 1))
+    // Of views without elements the last dim does not tell the number of rows.
+    if (!sameLastSizes(x, view.getResult(), 1) ||
+        numel(leadingSizes(x, 1)) != numel(leadingSizes(view.getResult(), 1)))
       return rewriter.notifyMatchFailure(op, "the view changes the last dim");
     Dims sizes = tensorType(x).getSizes();
     sizes.back() = tensorType(op.getWeight()).getSize(0);

@@ -60,6 +60,8 @@ TEST_CASE("min and max fold and are canonical") {
   CHECK(e("max(s0, s0)") == e("s0"));
   CHECK(e("min(s0 + 2, s0 - 1)") == e("s0 - 1"));
   CHECK(e("max(s1, s0)") == e("max(s0, s1)"));
+  CHECK(e("max(s0, min(s0, s1))") == e("s0"));
+  CHECK(e("min(max(s1, s0 + 1), s1)") == e("s1"));
   CHECK(e("min(min(s2, 4), min(s0, 7))") == e("min(s0, min(4, s2))"));
 }
 
