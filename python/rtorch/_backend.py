@@ -11,7 +11,7 @@ from torch._decomp import core_aten_decompositions
 from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.partitioners import min_cut_rematerialization_partition
 
-from . import _native, _report
+from . import _native, _random, _report
 from ._options import Options
 from ._partition import compile_module, warn_of
 from ._report import GraphReport, Report
@@ -61,11 +61,12 @@ def _compile(
 ) -> Callable[..., Any]:
     entry = GraphReport(kind)
     report.graphs.append(entry)
+    module, seeds = _random.with_seeds(module)
     compiled = compile_module(module, kind, options, entry)
     warn_of(entry)
 
     def call(args: list[Any]) -> Any:
-        results = compiled(*args)
+        results = compiled(*args, _random.draw(seeds)) if seeds else compiled(*args)
         args.clear()  # what only the graph still needed can go
         return results
 
@@ -77,8 +78,9 @@ def _compile(
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """PyTorch's decompositions to core ATen of what rtorch does not compile whole."""
     supported = set(_native.supported_ops())
-    return {
+    core = {
         op: rule
         for op, rule in core_aten_decompositions().items()
         if not (isinstance(op, torch._ops.OpOverload) and str(op) in supported)
     }
+    return core | _random.decompositions()

@@ -50,6 +50,29 @@ static std::optional<Dims> groupedStrides(const Layout &x, const Dims &sizes,
   return next == 0 ? std::optional<Dims>(std::move(strides)) : std::nullopt;
 }
 
+/// Strides of a view that only adds or drops dims of size 1: those of the dims that
+/// stay, whatever the sizes. nullopt for any other view.
+static std::optional<Dims> unmergedStrides(const Layout &x, const Dims &sizes) {
+  Dims strides(sizes.size());
+  Expr stride = 1;
+  size_t next = sizes.size();
+  auto fillOnes = [&] {
+    for (; next > 0 && sizes[next - 1].isConstant(1); --next)
+      strides[next - 1] = stride;
+  };
+  for (size_t dim = x.rank(); dim-- > 0;) {
+    if (x.sizes[dim].isConstant(1))
+      continue;
+    fillOnes();
+    if (next == 0 || sizes[next - 1] != x.sizes[dim])
+      return std::nullopt;
+    strides[--next] = x.strides[dim];
+    stride = x.strides[dim] * x.sizes[dim];
+  }
+  fillOnes();
+  return next == 0 ? std::optional<Dims>(std::move(strides)) : std::nullopt;
+}
+
 std::optional<Layout> viewAs(const Layout &x, const Dims &sizes, Guards &guards) {
   if (!guards.equal(numel(x.sizes), numel(sizes)))
     return std::nullopt;
@@ -64,6 +87,9 @@ std::optional<Layout> viewAs(const Layout &x, const Dims &sizes, Guards &guards)
   // One group, filled from the right.
   if (!isStatic(all) && isProvenRowMajor(x, assumingNonEmpty(guards, all)))
     return Layout{sizes, contiguousStrides(sizes), x.offset};
+  if (!isStatic(all))
+    if (std::optional<Dims> strides = unmergedStrides(x, sizes))
+      return Layout{sizes, *std::move(strides), x.offset};
   std::optional<Dims> strides = stridesForAllSizes(
       sizes, all, guards, [&](Guards &g) { return groupedStrides(x, sizes, g); });
   if (!strides)

@@ -348,3 +348,16 @@ def test_mutation_of_strided_inputs(tmp_path):
 
     args = torch.randn(5, 4).t(), torch.randn(8, 10)[::2, ::2]
     harness.check_module(tmp_path, optable.Function(function), args)
+
+
+def test_formats_of_concatenated_tensors_of_other_dtypes(tmp_path):
+    """Each input votes for channels_last with the strides that it has before its promotion."""
+    images = torch.randn(1, 9, 2, 7, dtype=torch.float64).to(memory_format=torch.channels_last)
+    odd = torch.arange(63 * 40, dtype=torch.int32).as_strided((1, 9, 2, 7), (0, 3, 204, 29))
+    rows = {
+        "cat": lambda x, y: torch.cat([x, y], 2),
+        "cat_both": lambda x, y: torch.cat([y.float(), y], 0),
+        "stack": lambda x, y: torch.stack([x[0], y[0]], -1),
+        "empty": lambda x, y: torch.cat([y, y.new_empty(0)], 1),
+    }
+    optable.check_rows(tmp_path, rows, (odd, images))

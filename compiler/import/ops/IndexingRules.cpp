@@ -37,16 +37,24 @@ std::vector<Value> commonInputs(Call &c) {
   return kept;
 }
 
+/// A memory format needs the votes of all inputs, as they are before their promotion.
+Value inCommonFormat(Call &c, Value result, llvm::ArrayRef<Value> given) {
+  if (!result)
+    return result;
+  layout::MemoryFormat format =
+      layout::suggestMemoryFormat(layoutOf(given.front()), c.guards);
+  for (Value input : given.drop_front())
+    if (layout::suggestMemoryFormat(layoutOf(input), c.guards) != format)
+      format = layout::MemoryFormat::Contiguous;
+  return c.withStrides(result, layout::stridesOf(format, sizesOf(result)));
+}
+
 Value cat(Call &c) {
   std::vector<Value> inputs = commonInputs(c);
   if (inputs.empty())
     return {};
   Value result = c.cat(inputs, c.dim("dim", rankOf(inputs[0])));
-  // The skipped inputs are row-major, and a format needs all votes.
-  bool skipped = inputs.size() != c.tensors("tensors").size();
-  return result && skipped
-             ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
-             : result;
+  return inCommonFormat(c, result, c.tensors("tensors"));
 }
 
 /// For a dim before the last: a view of the cat with that dim split.
@@ -57,9 +65,11 @@ Value stack(Call &c) {
   int64_t rank = rankOf(inputs[0]);
   int64_t dim = wrapDim(c.integer("dim").value_or(0), rank + 1);
   if (dim == rank) {
-    for (Value &input : inputs)
-      input = c.unsqueeze(input, dim);
-    return c.cat(inputs, dim);
+    std::vector<Value> given = c.tensors("tensors");
+    for (std::vector<Value> *each : {&inputs, &given})
+      for (Value &input : *each)
+        input = c.unsqueeze(input, dim);
+    return inCommonFormat(c, c.cat(inputs, dim), given);
   }
   Dims sizes = sizesOf(inputs[0]);
   sizes.insert(sizes.begin() + dim, Expr(static_cast<int64_t>(inputs.size())));

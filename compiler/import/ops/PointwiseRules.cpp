@@ -469,8 +469,11 @@ void addPointwiseRules(RuleTable &table) {
   addRule(table, {"aten.addcdiv.default"},
           [](Call &c) { return addScaled(c, make<rt::DivOp>); });
   addRule(table, {"prims.fma.default"}, [](Call &c) {
-    Value product = c.binary<rt::MulOp>(c.tensor("a"), c.tensor("b"));
-    return c.binary<rt::AddOp>(product, c.tensor("c"));
+    Operand a = c.operand("a"), b = c.operand("b"), addend = c.operand("c");
+    ScalarType dtype = resultType({a, b, addend});
+    Value product =
+        c.binary<rt::MulOp>(c.materialize(a, dtype), c.materialize(b, dtype));
+    return c.binary<rt::AddOp>(product, c.materialize(addend, dtype));
   });
   addRule(table, {"aten.lerp.Scalar", "aten.lerp.Tensor"}, lerp);
   addRule(table, {"aten.nan_to_num.default"}, nanToNum);

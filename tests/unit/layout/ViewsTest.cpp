@@ -35,6 +35,14 @@ TEST_CASE("symbolic views of permuted tensors need no guard where evident") {
   CHECK(g.recorded().empty());
 }
 
+TEST_CASE("views that add or drop dims of size 1 need no guard") {
+  Guards g = batchAndSequence();
+  Layout x = make({"8", "s1", "4", "1"}, {"6", "1", "48", "s1"});
+  CHECK(str(viewed(x, {"8", "s1", "4"}, g).strides) == "[6, 1, 48]");
+  CHECK(str(viewed(x, {"8", "1", "s1", "4"}, g).strides) == "[6, s1, 1, 48]");
+  CHECK(g.recorded().empty());
+}
+
 TEST_CASE("a view that only batch 1 has is open") {
   Guards g = batchAndSequence();
   Layout heads = make({"s0", "12", "s1", "32"}, {"384*s1", "32", "384", "1"});
