@@ -1,7 +1,7 @@
 """Measures compile time, first inference and latency against other engines.
 
 usage: benchmarks/run.py [--engines eager,rtorch,...] [--models NAME,...] [--threads 1,2]
-                         [--rounds N] [--slice-ms MS] [--json FILE]
+                         [--rounds N] [--slice-ms MS] [--json FILE] [--store DIR | --no-store]
 
 How it is timed
 - All engines run in one process, on the same inputs, in slices that take turns: each
@@ -17,6 +17,10 @@ How it is timed
   cache; of Inductor, the first call in a fresh process with an empty cache, less one warm
   call; of ONNX Runtime, making the session. Exporting the graph is counted for none.
 - First inference of rtorch is loading the module, making an instance, and one call.
+
+Each model is a run of the kind "benchmark" in the experiment store, with the metrics
+"latency_s.<engine>.t<threads>" (a value for each round), "compile_s.<engine>" and
+"first_s.<engine>": `rtorch-store trend MODEL` shows their history.
 """
 
 import argparse
@@ -32,6 +36,7 @@ sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "docs/examples/semantic_
 
 import engines  # noqa: E402
 import models  # noqa: E402
+import record  # noqa: E402
 import torch  # noqa: E402
 
 
@@ -76,7 +81,9 @@ def summarize(times: list[float], base: list[float]) -> dict[str, float]:
     }
 
 
-def measure(case: models.Case, options: argparse.Namespace) -> list[dict]:
+def measure(
+    case: models.Case, options: argparse.Namespace, recorded: record.Run | None
+) -> list[dict]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = {}
@@ -85,6 +92,8 @@ def measure(case: models.Case, options: argparse.Namespace) -> list[dict]:
         for threads in options.threads:
             calls = {name: engine.call(threads) for name, engine in made.items()}
             times = interleave(calls, options.rounds, options.slice_ms / 1e3)
+            if recorded:
+                record_times(recorded, times, threads)
             for name, engine in made.items():
                 rows.append(
                     {
@@ -96,6 +105,34 @@ def measure(case: models.Case, options: argparse.Namespace) -> list[dict]:
                         **summarize(times[name], times[options.engines[0]]),
                     }
                 )
+        if recorded:
+            for name, engine in made.items():
+                for key in ("compile_s", "first_s"):
+                    if getattr(engine, key, None):
+                        recorded.metric(f"{key}.{name}", getattr(engine, key))
+    return rows
+
+
+def record_times(recorded: record.Run, times: dict, threads: int) -> None:
+    for name, values in times.items():
+        for value in values:
+            recorded.metric(f"latency_s.{name}.t{threads}", value)
+
+
+def measure_and_record(case: models.Case, options: argparse.Namespace) -> list[dict]:
+    if not options.store:
+        return measure(case, options, None)
+    words = ("engines", "threads", "rounds", "slice_ms")
+    facts = {
+        "model": case.name,
+        "options": {word: getattr(options, word) for word in words},
+        "versions": {"rtorch": engines.rtorch_version(), "torch": torch.__version__},
+    }
+    with record.begin(options.store, "benchmark", facts) as recorded:
+        rows = measure(case, options, recorded)
+        recorded.results = {
+            f"{row['engine']}.t{row['threads']}": {"ratio": row["ratio"]} for row in rows
+        }
     return rows
 
 
@@ -132,6 +169,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--slice-ms", type=float, default=200)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=record.default_store(),
+        help="the experiment store (default: RTORCH_STORE, or rtorch in the user's data directory)",
+    )
+    parser.add_argument("--no-store", dest="store", action="store_const", const=None)
     options = parser.parse_args()
     for kind, chosen, known in (
         ("engine", options.engines, list(engines.ENGINES)),
@@ -152,7 +196,7 @@ def main() -> None:
     rows = []
     for case in models.CASES:
         if case.name in options.models:
-            rows += measure(case, options)
+            rows += measure_and_record(case, options)
     print_rows(rows, options.engines[0])
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -40,6 +40,8 @@ void numbers(const Json &json, const std::string &prefix,
   }
 }
 
+} // namespace
+
 std::map<std::string, double> numbersOf(const RunFile &run) {
   std::map<std::string, double> values;
   if (auto results = run.facts.find("results");
@@ -49,6 +51,8 @@ std::map<std::string, double> numbersOf(const RunFile &run) {
     values[name] = metric.p50;
   return values;
 }
+
+namespace {
 
 double change(const MetricDelta &delta) {
   return delta.ratio && *delta.ratio > 0 ? std::abs(std::log(*delta.ratio)) : -1;

@@ -75,6 +75,29 @@ struct Comparison {
   std::vector<Difference> facts;
   std::vector<MetricDelta> metrics; // the largest change first
 };
+/// The numbers of a run by their paths: of its results, and the medians of its metrics.
+std::map<std::string, double> numbersOf(const RunFile &run);
+
+/// One run's value of a number.
+struct TrendPoint {
+  std::string run;
+  int64_t startedNs = 0;
+  double value = 0;
+  std::optional<double> ratio; // of the value before
+  /// Facts that differ from the run before: its value, and this one's.
+  std::vector<Difference> changed;
+};
+/// The history of a number over the runs of one kind, the oldest first.
+struct Trend {
+  std::string kind, metric;
+  std::vector<TrendPoint> points;
+};
+/// What is known of a model, or where no model has that name, of a kernel: all numbers
+/// whose names contain `metric`; of a model and with an empty one, the main ones. Only
+/// the newest `limit` runs of each kind; 0: all.
+std::vector<Trend> trend(Store &store, const std::string &name,
+                         const std::string &metric, size_t limit);
+
 /// Configuration apart from numbers; what names the run itself is left out.
 Comparison compare(const std::vector<RunFile> &runs);
 

@@ -9,6 +9,9 @@ namespace rtorch::tools {
 int listRuns(store::Store &store, const store::Filter &filter, bool json);
 int showRun(store::Store &store, const std::string &id, bool json);
 int compareRuns(store::Store &store, const std::vector<std::string> &ids, bool json);
+/// The history of a model's or kernel's numbers; see store::trend.
+int showTrend(store::Store &store, const std::string &name, const std::string &metric,
+              size_t limit, bool json);
 /// All runs without ids. Status 1 if any has a problem.
 int verifyRuns(store::Store &store, const std::vector<std::string> &ids, bool json);
 int rebuildIndex(store::Store &store);

@@ -15,7 +15,7 @@ using rtorch::store::Store;
 struct Arguments {
   std::filesystem::path store = rtorch::record::defaultStore();
   std::vector<std::string> runs;
-  std::string run, format = "json", output;
+  std::string run, format = "json", output, metric;
   Filter filter;
   size_t keep = 0;
   double days = 0;
@@ -83,6 +83,18 @@ private:
             });
     compare->add_option("runs", a_.runs)->required()->expected(2, 100);
     compare->add_flag("--json", a_.json);
+    CLI::App *trend =
+        add("trend",
+            "how a model's or kernel's numbers changed, and what changed with them",
+            [this](Store &store) {
+              return rtorch::tools::showTrend(store, a_.run, a_.metric, a_.filter.limit,
+                                              a_.json);
+            });
+    trend->add_option("name", a_.run, "of a model, or of a kernel")->required();
+    trend->add_option("--metric", a_.metric,
+                      "numbers whose names contain this; default: the main ones");
+    trend->add_option("--limit", a_.filter.limit, "at most so many runs of each");
+    trend->add_flag("--json", a_.json);
     CLI::App *write = add("export", "a run as one file", [this](Store &store) {
       return rtorch::tools::exportRun(store, a_.run, a_.format, a_.output);
     });
