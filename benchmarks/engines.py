@@ -22,6 +22,11 @@ import torch
 Call = Callable[[], object]
 
 
+def rtorch_version() -> str:
+    """ "0.1.0", as the command that compiles says."""
+    return harness.succeed("rtorch-compile", "--version").stdout.split()[1]
+
+
 def seconds(run: Callable[[], object]) -> float:
     begin = time.perf_counter()
     run()

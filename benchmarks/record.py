@@ -43,6 +43,13 @@ def _host() -> dict[str, Any]:
     }
 
 
+def _peak_memory() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
@@ -64,7 +71,8 @@ class Run:
     def __init__(self, store: Path, kind: str, facts: dict[str, Any]) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         identity = f"{stamp}-{secrets.token_hex(4)}"
-        self.directory = store / "runs" / identity
+        # Readers pass it over until it is complete.
+        self.directory = store / "runs" / f".{identity}"
         self.directory.mkdir(parents=True)
         self.results: dict[str, Any] = {}
         self._values: dict[str, list[float]] = {}
@@ -77,6 +85,7 @@ class Run:
         self._facts = {"schema": SCHEMA, "id": identity, "kind": kind, **facts}
         self._facts |= {"host": _host(), "process": process, "started_ns": time.time_ns()}
         _replace(self.directory / "run.json", {**self._facts, "status": "running"})
+        self.directory = self.directory.rename(store / "runs" / identity)
 
     def metric(self, name: str, value: float) -> None:
         line = {"seq": self._records, "t": time.time_ns(), "k": name, "v": _number(value)}
@@ -88,7 +97,8 @@ class Run:
         metrics = {name: _summary(values) for name, values in self._values.items()}
         _replace(self.directory / "summary.json", {"schema": SCHEMA, "metrics": metrics})
         ended = {"ended_ns": time.time_ns(), "events": 0, "records": self._records}
-        whole = {**self._facts, "status": status, **ended, "results": self.results}
+        results = {**self.results, "peak_memory_bytes": _peak_memory()}
+        whole = {**self._facts, "status": status, **ended, "results": results}
         _replace(self.directory / "run.json", whole)
         self._metrics.close()
         self._lock.close()

@@ -18,8 +18,8 @@
 #include "llvm/Support/FileSystem.h"
 
 #include <chrono>
+#include <fstream>
 #include <future>
-#include <sys/resource.h>
 
 using namespace mlir;
 
@@ -383,15 +383,22 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
   return phase("write", [&] { return write(output); });
 }
 
+/// Of this process. Not from getrusage, which counts what the process was forked from.
+uint64_t peakMemoryBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:"))
+      return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+  return 0;
+}
+
 } // namespace
 
 bool compileFile(const std::string &input, const std::string &output,
                  const Options &options, Report &report, std::string &error) {
   Compilation compilation(options, report);
   llvm::Error result = compilation.run(input, output);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  report.peakMemoryBytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  report.peakMemoryBytes = peakMemoryBytes();
   if (!result)
     return true;
   error = llvm::toString(std::move(result));

@@ -108,6 +108,7 @@ RunOptions translate(const rtorch_run_options &options, Callbacks &callbacks) {
   out.arena = options.arena;
   out.arena_bytes = options.arena_bytes;
   out.relayout = options.relayout != 0;
+  out.measure_check = options.check_ns != nullptr;
   if (options.profile)
     out.profile = {Callbacks::profile, &callbacks};
   if (options.allocate)
@@ -187,6 +188,9 @@ rtorch_error *rtorch_instance_run(rtorch_instance *instance,
     status = instance->instance->run(turn, instance->arguments, instance->results,
                                      translate(wanted, callbacks), report);
     wanted.copies = report.copies;
+    wanted.copied_bytes = report.copied_bytes;
+    if (wanted.check_ns)
+      *wanted.check_ns = report.check_ns;
     for (uint32_t i = 0; status.ok() && i < resultCount; ++i)
       give(toC(instance->results[i]), at(results, i));
     return status;

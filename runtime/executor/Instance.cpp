@@ -127,20 +127,15 @@ Status Instance::run(const Turn &, std::span<const Value> arguments,
                      std::span<Value> results, const RunOptions &options,
                      RunReport &report) {
   report = {};
-  Result<ShapePlan *> found = planFor(arguments);
+  const int64_t begin = options.measure_check ? nowNanoseconds() : 0;
+  Result<ShapePlan *> found = checkContract(arguments, results, options, report);
+  if (options.measure_check)
+    report.check_ns += nowNanoseconds() - begin;
   if (!found.ok())
     return std::move(found).takeStatus();
   ShapePlan &plan = **found;
   const unsigned threads = threadsOf(plan, options.threads);
-  for (size_t i = 0; i < arguments.size(); ++i)
-    placed_[i] = arguments[i].tensor;
-  Status status = placeArguments(plan, options, report);
-  if (status.ok())
-    status = placeResults(plan, results, options);
-  if (status.ok())
-    status = checkOverlap(arguments, results, options);
-  if (status.ok())
-    status = bindMemory(plan, options, threads);
+  Status status = bindMemory(plan, options, threads);
   if (status.ok() && options.profile.call && spans_.size() < threads)
     spans_.resize(threads);
   if (status.ok())
@@ -153,6 +148,25 @@ Status Instance::run(const Turn &, std::span<const Value> arguments,
     copyBack(arguments);
   describeResults(plan, results);
   return {};
+}
+
+Result<ShapePlan *> Instance::checkContract(std::span<const Value> arguments,
+                                            std::span<Value> results,
+                                            const RunOptions &options,
+                                            RunReport &report) {
+  Result<ShapePlan *> plan = planFor(arguments);
+  if (!plan.ok())
+    return plan;
+  for (size_t i = 0; i < arguments.size(); ++i)
+    placed_[i] = arguments[i].tensor;
+  Status status = placeArguments(**plan, options, report);
+  if (status.ok())
+    status = placeResults(**plan, results, options);
+  if (status.ok())
+    status = checkOverlap(arguments, results, options);
+  if (!status.ok())
+    return status;
+  return plan;
 }
 
 Result<ShapePlan *> Instance::planFor(std::span<const Value> arguments) {
@@ -195,14 +209,16 @@ Status Instance::placeArguments(const ShapePlan &plan, const RunOptions &options
     if (!options.relayout ||
         (code != ErrorCode::LayoutStride && code != ErrorCode::LayoutAlignment))
       return status;
-    if (Status copied = relayout(plan, i); !copied.ok())
+    const int64_t begin = options.measure_check ? nowNanoseconds() : 0;
+    if (Status copied = relayout(plan, i, report); !copied.ok())
       return copied;
-    ++report.copies;
+    if (options.measure_check)
+      report.check_ns -= nowNanoseconds() - begin;
   }
   return {};
 }
 
-Status Instance::relayout(const ShapePlan &plan, size_t index) {
+Status Instance::relayout(const ShapePlan &plan, size_t index, RunReport &report) {
   const Manifest &manifest = module_->manifest();
   const format::TensorSpec &spec = manifest.arguments[index].tensor;
   TensorView &tensor = placed_[index];
@@ -226,6 +242,8 @@ Status Instance::relayout(const ShapePlan &plan, size_t index) {
                     tensor.strides);
   tensor.data = copies_[index].data();
   tensor.strides = strides;
+  ++report.copies;
+  report.copied_bytes += *bytes;
   return {};
 }
 

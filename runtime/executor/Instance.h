@@ -33,13 +33,16 @@ struct RunOptions {
   size_t arena_bytes = 0;
   /// Copy arguments whose strides or alignment do not fit, instead of refusing them.
   bool relayout = false;
+  bool measure_check = false;
   ProfileHook profile;
   ResultAllocator allocate;
   Parallel parallel;
 };
 
 struct RunReport {
-  uint32_t copies = 0; // arguments that were copied
+  uint32_t copies = 0;      // arguments that were copied
+  int64_t copied_bytes = 0; // theirs
+  int64_t check_ns = 0;     // of the contract's check without copies, where measured
 };
 
 /// Bytes that a run with given sizes needs.
@@ -101,9 +104,12 @@ private:
   explicit Instance(std::shared_ptr<const Module> module);
   core::Status initializeStates();
   core::Result<ShapePlan *> planFor(std::span<const core::Value> arguments);
+  core::Result<ShapePlan *> checkContract(std::span<const core::Value> arguments,
+                                          std::span<core::Value> results,
+                                          const RunOptions &options, RunReport &report);
   core::Status placeArguments(const ShapePlan &plan, const RunOptions &options,
                               RunReport &report);
-  core::Status relayout(const ShapePlan &plan, size_t index);
+  core::Status relayout(const ShapePlan &plan, size_t index, RunReport &report);
   void copyBack(std::span<const core::Value> arguments) const;
   core::Status placeResults(const ShapePlan &plan, std::span<core::Value> results,
                             const RunOptions &options);

@@ -2,6 +2,7 @@
 
 #include "runtime/record/JsonText.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <sched.h>
 #include <sstream>
@@ -42,6 +43,15 @@ std::string arguments() {
 }
 
 } // namespace
+
+uint64_t peakMemoryBytes() {
+  // Not from getrusage, which counts what the process was forked from.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:"))
+      return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+  return 0;
+}
 
 Fields hostFacts() {
   utsname names{};

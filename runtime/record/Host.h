@@ -9,5 +9,7 @@ namespace rtorch::record {
 Fields hostFacts();
 /// The process's id, arguments and working directory.
 Fields processFacts();
+/// The most memory that the process has had resident; 0 if that is not known.
+uint64_t peakMemoryBytes();
 
 } // namespace rtorch::record

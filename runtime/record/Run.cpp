@@ -5,6 +5,7 @@
 #include "runtime/record/JsonText.h"
 #include "runtime/record/Sketch.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -189,7 +190,11 @@ void Run::metric(std::string_view name, double value) {
                                                        {"v", value}})));
 }
 
-bool Run::finish(std::string_view status, const Fields &results, std::string &error) {
+bool Run::finish(std::string_view status, const Fields &given, std::string &error) {
+  Fields results = given;
+  if (std::ranges::find(results, "peak_memory_bytes", &Fields::value_type::first) ==
+      results.end())
+    results.emplace_back("peak_memory_bytes", peakMemoryBytes());
   Fields metrics;
   for (const auto &[name, metric] : state_->metrics)
     metrics.emplace_back(name, Json{toJson(metric.summary(state_->epsilon))});

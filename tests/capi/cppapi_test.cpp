@@ -103,11 +103,16 @@ TEST_CASE("options of a run") {
   rtorch::RunOptions options;
   options.relayout = true;
   options.copies = &copies;
+  int64_t copiedBytes = 0, checkNs = 0;
+  options.copied_bytes = &copiedBytes;
+  options.check_ns = &checkNs;
   options.threads = 1;
   options.profile = [&](const rtorch_span &) { ++spans; };
   auto results = module.run({x}, options);
   REQUIRE(results);
   CHECK(copies == 1);
+  CHECK(copiedBytes == 4 * 8 * 4);
+  CHECK(checkNs > 0);
   CHECK(spans == 2);
   CHECK((*results)[0].tensor().data<float>()[9] == 39.f);
 }

@@ -126,6 +126,8 @@ class RunOptions(ctypes.Structure):
         ("allocate_user", c_void_p),
         ("parallel", c_void_p),
         ("parallel_user", c_void_p),
+        ("copied_bytes", c_int64),
+        ("check_ns", POINTER(c_int64)),
     )
 
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -90,6 +93,44 @@ def test_a_run_is_recorded(archive, store):
     assert run["options"]["repeat"] == 21
 
 
+def test_the_contracts_check_and_peak_memory_are_recorded(archive, store):
+    module = compile_into(store, archive)
+    assert run_into(store, module, "--repeat", "11").returncode == 0
+    assert run_into(store, module, "--relayout", inputs="net.npz").returncode == 0
+    copied, plain = (query(store, "show", r["id"])["results"] for r in query(store, "list")[:2])
+    assert 0 < plain["check_s"] < plain["first_s"]
+    assert 0 < plain["first_check_s"] < plain["first_s"]
+    assert "check_s" not in copied  # there was one run only
+    assert (plain["copied_bytes"], copied["copied_bytes"]) == (0, 3 * 8 * 4)
+    # Of the process itself, not of the large one that started it.
+    assert 1e6 < plain["peak_memory_bytes"] < 200e6
+
+
+def test_the_error_of_quantiles_is_a_setting(archive, store):
+    module = compile_into(store, archive)
+    assert run_into(store, module, "--repeat", "50", "--quantile-error", "0.1").returncode == 0
+    (row,) = query(store, "list", "--kind", "run")
+    assert query(store, "show", row["id"])["options"]["quantile_error"] == 0.1
+    summary = json.loads((store / "runs" / row["id"] / "summary.json").read_text())
+    assert summary["metrics"]["latency_s"]["epsilon"] == 0.1
+    assert run_into(store, module, "--quantile-error", "0.9").returncode == 2
+
+
+def test_a_profiled_runs_launches_are_events(archive, store, tmp_path):
+    module = compile_into(store, archive)
+    trace = tmp_path / "trace.json"
+    assert run_into(store, module, "--profile", trace).returncode == 0
+    (row,) = query(store, "list", "--kind", "run")
+    lines = (store / "runs" / row["id"] / "events.jsonl").read_text().splitlines()
+    launches = [e for e in map(json.loads, lines) if e["event"] == "launch"]
+    spans = [e for e in json.loads(trace.read_text())["traceEvents"] if e["ph"] == "X"]
+    assert [e["kernel"] for e in launches] == [s["args"]["kernel"] for s in spans]
+    assert launches
+    assert all(0 <= e["begin_ns"] < e["end_ns"] for e in launches)
+    for event in map(json.loads, lines):
+        validate("event.schema.json", event)
+
+
 def test_counters_belong_to_one_run(archive, store):
     module = compile_into(store, archive)
     for inputs, options in (("net.npz", ["--relayout"]), ("rows.npz", [])):
@@ -144,6 +185,86 @@ def test_comparing_shows_what_differs(archive, store):
     assert any(m["name"] == "total_s" for m in result["metrics"])
     text = harness.succeed("rtorch-store", "--store", store, "compare", *ids).stdout
     assert "options.target_cpu" in text
+
+
+def test_a_trend_shows_what_changed(archive, store):
+    for cpu in ("x86-64-v3", "x86-64-v3", "x86-64-v2"):
+        compile_into(store, archive, "--target-cpu", cpu)
+    trend = query(store, "trend", "net")
+    validate("trend.schema.json", trend)
+    (series,) = [s for s in trend["series"] if s["metric"] == "total_s"]
+    assert series["kind"] == "compile"
+    first, second, third = series["points"]
+    assert (first["ratio"], first["changed"], second["changed"]) == (None, {}, {})
+    assert second["ratio"] == pytest.approx(second["value"] / first["value"])
+    assert third["changed"]["options.target_cpu"] == ["x86-64-v3", "x86-64-v2"]
+    (last,) = query(store, "trend", "net", "--metric", "total_s", "--limit", "1")["series"]
+    assert [point["run"] for point in last["points"]] == [third["run"]]
+    kernel = next(iter(query(store, "show", first["run"])["results"]["kernels"]))
+    (series,) = query(store, "trend", kernel)["series"]
+    assert series["metric"] == f"kernels.{kernel}"
+    assert len(series["points"]) >= 2
+    text = harness.succeed("rtorch-store", "--store", store, "trend", "net").stdout
+    assert "options.target_cpu x86-64-v3 -> x86-64-v2" in text
+    done = harness.command("rtorch-store", "--store", store, "trend", "ne", "--json")
+    assert done.returncode == 1
+    assert "no run that is done has a model or kernel 'ne'" in done.stderr
+
+
+def test_benchmarks_record_as_the_commands_do(store, monkeypatch):
+    monkeypatch.syspath_prepend(str(harness.ROOT / "benchmarks"))
+    import record
+
+    for latency in (2.0, 1.0):
+        with record.begin(store, "benchmark", {"model": "net", "options": {"n": latency}}) as run:
+            run.metric("latency_s.rtorch.t1", latency)
+            run.metric("latency_s.rtorch.t1", float("nan"))
+            run.results = {"rtorch.t1": {"ratio": latency / 4}}
+    with pytest.raises(KeyError), record.begin(store, "benchmark", {"model": "net"}):
+        raise KeyError
+    assert [row["status"] for row in query(store, "list")] == ["failed", "done", "done"]
+    assert harness.command("rtorch-store", "--store", store, "verify").returncode == 0
+    for directory in (store / "runs").iterdir():
+        validate("run.schema.json", json.loads((directory / "run.json").read_text()))
+        validate("summary.schema.json", json.loads((directory / "summary.json").read_text()))
+    (series,) = query(store, "trend", "net", "--metric", "ratio")["series"]
+    assert [point["value"] for point in series["points"]] == [0.5, 0.25]
+    assert series["points"][1]["changed"] == {"options.n": ["2.0", "1.0"]}
+
+
+def on_terminal(*words) -> str:
+    """What the command writes to stderr where that is a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other side has gone
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pseudo-terminals as Linux has them")
+def test_progress_is_one_line_on_a_terminal_and_none_in_a_pipe(archive, store):
+    module = archive.with_name("progress.rtm")
+    compile_it = ("rtorch-compile", archive, "-o", module, "--store", store)
+    run_it = ("rtorch-run", module, "--inputs", archive.with_name("rows.npz"), "--store", store)
+    for words, expected in ((compile_it, "import"), (run_it, "run 1 of 1")):
+        shown = on_terminal(harness.BUILD / "bin" / words[0], *words[1:])
+        assert expected in shown
+        assert "\n" not in shown
+        assert shown.endswith("\r\x1b[K")  # nothing is left
+        assert all(len(line) < 80 for line in re.split("\r\x1b\\[K", shown))
+        assert harness.succeed(*words).stderr == ""
+    quiet = on_terminal(harness.BUILD / "bin" / "rtorch-compile", *compile_it[1:], "-q")
+    assert quiet == ""
 
 
 def test_a_killed_run_loses_its_torn_last_line_at_most(archive, store):
@@ -297,6 +418,8 @@ def test_files_are_as_their_schemas_say(archive, store):
         validate("summary.schema.json", json.loads((directory / "summary.json").read_text()))
         exported = harness.succeed("rtorch-store", "--store", store, "export", directory.name)
         validate("export.schema.json", json.loads(exported.stdout))
+    report = harness.succeed("rtorch-compile", archive, "-o", module, "--no-store", "--json")
+    validate("report.schema.json", json.loads(report.stdout))
     with pytest.raises(jsonschema.ValidationError):
         validate("metric.schema.json", {"seq": 0, "t": 1, "k": "x"})
 
@@ -325,5 +448,13 @@ def test_ten_thousand_runs_are_listed(archive, store):
         copy.mkdir()
         shutil.copy(first / "run.json", copy)
         shutil.copy(first / "summary.json", copy)
-    assert len(query(store, "list")) == 10001
+    assert len(query(store, "list")) == 10001  # makes the index
+    begin = time.perf_counter()
+    harness.succeed("rtorch-store", "--store", store, "list", "--limit", "50")
+    some = time.perf_counter()
+    harness.succeed("rtorch-store", "--store", store, "list")
+    print(
+        f"\n50 of 10,001 runs listed in {(some - begin) * 1e3:.0f} ms, "
+        f"all in {(time.perf_counter() - some) * 1e3:.0f} ms"
+    )
     assert len(query(store, "list", "--limit", "7")) == 7

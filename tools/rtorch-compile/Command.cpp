@@ -1,5 +1,6 @@
 #include "tools/rtorch-compile/Command.h"
 
+#include "tools/progress/Progress.h"
 #include "tools/recording/Recording.h"
 #include "tools/rtorch-compile/Record.h"
 #include "tools/rtorch-compile/ReportPrinter.h"
@@ -108,11 +109,8 @@ int run(Arguments &arguments) {
   }
   if (options.weights == "external")
     options.weights = std::filesystem::path(output).replace_extension(".rtch").string();
-  bool terminal = isatty(STDERR_FILENO) && !arguments.quiet;
-  if (terminal)
-    options.progress = [](const std::string &phase) {
-      std::fprintf(stderr, "\r\033[K%s ...", phase.c_str());
-    };
+  Progress progress(!arguments.quiet);
+  options.progress = [&](const std::string &phase) { progress.show(phase + " ..."); };
   compiler::Report report;
   std::string error;
   Recording recording(
@@ -122,8 +120,7 @@ int run(Arguments &arguments) {
   bool done =
       compiler::compileFile(arguments.input, output.string(), options, report, error);
   recording.finish(done, resultsOfCompile(report, error));
-  if (terminal)
-    std::fputs("\r\033[K", stderr);
+  progress.clear();
   if (!done) {
     std::cerr << "rtorch-compile: error: " << error << "\n";
     return 1;

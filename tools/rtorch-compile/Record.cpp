@@ -65,6 +65,8 @@ Fields resultsOfCompile(const compiler::Report &report, const std::string &error
                {"kernels", raw(kernels)},
                {"layouts", raw(report.layouts)},
                {"copies", raw(copies)},
+               {"channels_last", report.channelsLast},
+               {"layout_copies", raw(report.layoutCopies)},
                {"open_checks", raw(report.openChecks)}};
   results.insert(results.end(), facts.begin(), facts.end());
   return results;

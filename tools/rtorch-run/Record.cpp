@@ -2,6 +2,7 @@
 
 #include "runtime/layout/LayoutKind.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace rtorch::run {
@@ -54,22 +55,44 @@ void RunRecord::arguments(std::span<const Value> values) {
 }
 
 void RunRecord::first(const ModuleInfo &info, std::span<const Value> results,
-                      double seconds, uint32_t copies) {
+                      const CallFigures &call) {
   int64_t views = 0;
   for (size_t i = 0; i < results.size(); ++i) {
     count(results[i]);
     views += info.results[i].is_view ? 1 : 0;
   }
-  results_["first_s"] = seconds;
+  results_["first_s"] = call.seconds;
+  results_["first_check_s"] = double(call.checkNs) / 1e9;
   results_["views"] = views;
-  results_["argument_copies"] = copies;
+  results_["argument_copies"] = call.copies;
+  results_["copied_bytes"] = call.copiedBytes;
   if (record::Run *run = recording_.run())
-    run->event("first", {{"seconds", seconds}});
+    run->event("first", {{"seconds", call.seconds}});
 }
 
-void RunRecord::latency(double seconds) {
-  if (record::Run *run = recording_.run())
-    run->metric("latency_s", seconds);
+void RunRecord::latency(const CallFigures &call) {
+  record::Run *run = recording_.run();
+  if (!run)
+    return;
+  run->metric("latency_s", call.seconds);
+  checks_.push_back(call.checkNs);
+}
+
+void RunRecord::profile(std::span<const rtorch_span> spans) {
+  record::Run *run = recording_.run();
+  if (!run)
+    return;
+  int64_t origin = INT64_MAX;
+  for (const rtorch_span &span : spans)
+    origin = std::min(origin, span.begin_ns);
+  for (const rtorch_span &span : spans)
+    run->event("launch", {{"launch", int64_t(span.launch)},
+                          {"thread", int64_t(span.thread)},
+                          {"name", std::string(span.name)},
+                          {"kernel", std::string(span.kernel)},
+                          {"source", std::string(span.source)},
+                          {"begin_ns", span.begin_ns - origin},
+                          {"end_ns", span.end_ns - origin}});
 }
 
 void RunRecord::memory(const MemoryInfo &memory) {
@@ -78,6 +101,11 @@ void RunRecord::memory(const MemoryInfo &memory) {
 }
 
 void RunRecord::finish(const Error *error) {
+  if (!checks_.empty()) {
+    auto middle = checks_.begin() + ptrdiff_t(checks_.size() / 2);
+    std::ranges::nth_element(checks_, middle);
+    results_["check_s"] = double(*middle) / 1e9;
+  }
   record::Fields results;
   if (error)
     results.emplace_back("error", error->code + ": " + error->message);

@@ -1,4 +1,5 @@
 // rtorch-run MODULE --inputs in.npz --outputs out.npz
+#include "tools/progress/Progress.h"
 #include "tools/rtorch-run/Command.h"
 #include "tools/rtorch-run/Inputs.h"
 #include "tools/rtorch-run/Outputs.h"
@@ -170,6 +171,8 @@ Expected<void> execute(const Options &options, RunRecord &record) {
   if (!arrays)
     return arrays.error();
   Measured measured;
+  tools::Progress progress;
+  progress.show("loading " + options.module);
   const double start = now();
   auto module = loadModule(options);
   if (!module)
@@ -191,14 +194,19 @@ Expected<void> execute(const Options &options, RunRecord &record) {
   RunOptions run;
   run.threads = options.threads;
   run.relayout = options.relayout;
-  run.copies = &measured.copies;
+  CallFigures call;
+  run.copies = &call.copies;
+  run.copied_bytes = &call.copiedBytes;
+  run.check_ns = &call.checkNs;
 
+  progress.show("run 1 of " + std::to_string(options.repeat));
   const double begin = now();
   auto results = instance->run(inputs->values(), run);
-  measured.first = now() - begin;
+  call.seconds = measured.first = now() - begin;
+  measured.copies = call.copies;
   if (!results)
     return results.error();
-  record.first(info, *results, measured.first, measured.copies);
+  record.first(info, *results, call);
   auto outputs = collectOutputs(info, inputs->values(), *results, *instance);
   if (!outputs)
     return outputs.error();
@@ -209,29 +217,35 @@ Expected<void> execute(const Options &options, RunRecord &record) {
     snapshot->restore();
     const double before = now();
     auto done = instance->runInto(inputs->values(), targets, run);
-    const double seconds = now() - before;
+    call.seconds = now() - before;
     if (!done)
       return done.error();
-    return seconds;
+    return call.seconds;
   };
   for (uint32_t i = 1; i < options.repeat; ++i) {
     auto seconds = again();
     if (!seconds)
       return seconds.error();
     measured.latencies.push_back(*seconds);
-    record.latency(*seconds);
+    record.latency(call);
+    progress.show([&] {
+      return "run " + std::to_string(i + 1) + " of " + std::to_string(options.repeat);
+    });
   }
   if (measured.latencies.empty())
     measured.latencies.push_back(measured.first);
   if (!options.profile.empty()) {
     // A run of its own, so that measuring launches does not slow the timed ones.
+    progress.show("profiling");
     Trace trace;
     run.profile = [&](const rtorch_span &span) { trace.add(span); };
     if (auto seconds = again(); !seconds)
       return seconds.error();
     if (auto written = writeText(options.profile, trace.json(info.model)); !written)
       return written;
+    record.profile(trace.spans());
   }
+  progress.clear();
   auto memory = module->memory(inputs->symbols(info), options.threads);
   if (!memory)
     return memory.error();

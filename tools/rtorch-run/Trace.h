@@ -2,6 +2,7 @@
 #pragma once
 
 #include <rtorch/rtorch.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace rtorch::run {
 class Trace final {
 public:
   void add(const rtorch_span &span) { spans_.push_back(span); }
+  std::span<const rtorch_span> spans() const { return spans_; }
   /// Chrome's JSON trace format; times in microseconds from the first launch.
   std::string json(const std::string &module) const;
 

@@ -64,13 +64,13 @@ std::string percentText(const std::optional<double> &ratio) {
 int showTrend(store::Store &store, const std::string &name, const std::string &metric,
               size_t limit, bool json) {
   const std::vector<store::Trend> trends = store::trend(store, name, metric, limit);
+  if (trends.empty())
+    throw std::runtime_error("no run that is done has a model or kernel '" + name +
+                             "'" + (metric.empty() ? "" : " with '" + metric + "'"));
   if (json) {
     std::cout << asJson(trends, name).dump(2) << "\n";
     return 0;
   }
-  if (trends.empty())
-    throw std::runtime_error("no run that is done has a model or kernel '" + name +
-                             "'" + (metric.empty() ? "" : " with '" + metric + "'"));
   for (const store::Trend &trend : trends) {
     std::cout << trend.metric << " (" << trend.kind << ")\n";
     Table table({"  run", "started (UTC)", "value", "change", "what changed"}, 100);

@@ -70,7 +70,8 @@ public:
   void metric(std::string_view name, double value);
 
   /// Writes summary.json, and run.json with the end, the status ("done", "failed") and
-  /// `results`. False with a message if anything of the run could not be written.
+  /// `results`, to which the process's "peak_memory_bytes" are added. False with a
+  /// message if anything of the run could not be written.
   bool finish(std::string_view status, const Fields &results, std::string &error);
 
 private:

@@ -333,7 +333,10 @@ struct RunOptions {
   std::span<std::byte> arena =
       {}; // memory for intermediates; empty: the instance's own
   std::function<void(const rtorch_span &)> profile = {};
-  uint32_t *copies = nullptr; // where to put the number of copied arguments
+  uint32_t *copies = nullptr;      // where to put the number of copied arguments
+  int64_t *copied_bytes = nullptr; // and their bytes
+  /// Where to put the nanoseconds that the contract's check took, without copies.
+  int64_t *check_ns = nullptr;
   /// The caller's threads instead of rtorch's own: calls task(i) once for each i below
   /// `threads` and returns when all calls have returned.
   std::function<void(uint32_t threads, const std::function<void(uint32_t)> &task)>
@@ -529,6 +532,7 @@ private:
     out.relayout = options.relayout;
     out.arena = options.arena.data();
     out.arena_bytes = options.arena.size();
+    out.check_ns = options.check_ns;
     if (options.profile) {
       out.profile_user = const_cast<RunOptions *>(&options);
       out.profile = [](void *user, const rtorch_span *span) {
@@ -556,6 +560,8 @@ private:
                             results.data(), uint32_t(results.size()), &wanted);
     if (options.copies)
       *options.copies = wanted.copies;
+    if (options.copied_bytes)
+      *options.copied_bytes = wanted.copied_bytes;
     return detail::take(error);
   }
 

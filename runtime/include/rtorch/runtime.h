@@ -294,9 +294,27 @@ typedef struct rtorch_run_options {
   void (*parallel)(void *user, uint32_t threads,
                    void (*task)(void *argument, uint32_t thread), void *argument);
   void *parallel_user;
+  /* Set by the run: the bytes of the arguments that were copied. */
+  int64_t copied_bytes;
+  /* Gets the nanoseconds that checking arguments and results against the contract took,
+   * without copies; may be NULL. */
+  int64_t *check_ns;
 } rtorch_run_options;
 #define RTORCH_RUN_OPTIONS_INIT                                                        \
-  {sizeof(rtorch_run_options), 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL}
+  {sizeof(rtorch_run_options),                                                         \
+   0,                                                                                  \
+   NULL,                                                                               \
+   0,                                                                                  \
+   0,                                                                                  \
+   0,                                                                                  \
+   NULL,                                                                               \
+   NULL,                                                                               \
+   NULL,                                                                               \
+   NULL,                                                                               \
+   NULL,                                                                               \
+   NULL,                                                                               \
+   0,                                                                                  \
+   NULL}
 
 typedef struct rtorch_instance rtorch_instance;
 
