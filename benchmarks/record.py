@@ -105,7 +105,7 @@ class Run:
 
 
 def _summary(values: list[float]) -> dict[str, Any]:
-    ordered = sorted(values)
+    ordered = sorted(value for value in values if not math.isnan(value)) or [math.nan]
 
     def quantile(q: float) -> float | str:
         return _number(ordered[max(math.ceil(q * len(ordered)) - 1, 0)])
@@ -115,7 +115,7 @@ def _summary(values: list[float]) -> dict[str, Any]:
         "last": _number(values[-1]),
         "min": _number(ordered[0]),
         "max": _number(ordered[-1]),
-        "mean": _number(math.fsum(values) / len(values)),
+        "mean": _number(sum(values) / len(values)),
         "p50": quantile(0.5),
         "p90": quantile(0.9),
         "p99": quantile(0.99),

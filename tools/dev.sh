@@ -66,6 +66,7 @@ apt_packages=(
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools lld-22 liblld-22-dev
   clang-22 libclang-rt-22-dev clang-format-22 clang-tidy-22
   libzstd-dev zlib1g-dev libdeflate-dev libxxhash-dev nlohmann-json3-dev libcli11-dev catch2 libsqlite3-dev pkg-config
+  chromium # looks at reports in a test
 )
 
 install_packages() {

@@ -98,6 +98,10 @@ struct Trend {
 std::vector<Trend> trend(Store &store, const std::string &name,
                          const std::string &metric, size_t limit);
 
+/// Whether the number is shown where nothing in particular is asked for: times of a
+/// whole run or compilation, memory, sizes.
+bool isMainNumber(const std::string &name);
+
 /// Configuration apart from numbers; what names the run itself is left out.
 Comparison compare(const std::vector<RunFile> &runs);
 

@@ -4,16 +4,15 @@
 #include <cmath>
 
 namespace rtorch::store {
-namespace {
-
-/// What is shown of a model when nothing in particular is asked for.
-bool isMain(const std::string &metric) {
+bool isMainNumber(const std::string &number) {
   for (const char *name : {"latency_s", "load_s", "first_s", "total_s", "compile_s",
                            "peak_memory_bytes", "peak_bytes", "file_bytes"})
-    if (metric == name || metric.starts_with(std::string(name) + "."))
+    if (number == name || number.starts_with(std::string(name) + "."))
       return true;
   return false;
 }
+
+namespace {
 
 /// Runs that ended well, the oldest first, whose model has the name.
 std::vector<RunFile> runsOfModel(Store &store, const std::string &name) {
@@ -60,7 +59,8 @@ std::vector<Trend> trend(Store &store, const std::string &name,
   const auto isWanted = [&](const std::string &number) {
     if (ofKernel)
       return number == "kernels." + name;
-    return metric.empty() ? isMain(number) : number.find(metric) != std::string::npos;
+    return metric.empty() ? isMainNumber(number)
+                          : number.find(metric) != std::string::npos;
   };
   std::map<std::pair<std::string, std::string>, std::vector<std::pair<size_t, double>>>
       found;

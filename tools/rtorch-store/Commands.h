@@ -22,5 +22,12 @@ int collectGarbage(store::Store &store, size_t keep, double days, bool dry);
 /// that was cut.
 int exportRun(store::Store &store, const std::string &id, const std::string &format,
               const std::string &output);
+/// Writes a page about the runs and their differences that is whole or absent, and
+/// needs no other file.
+int reportRuns(store::Store &store, const std::vector<std::string> &ids,
+               const std::string &output);
+
+/// To stdout without a path; a file is replaced at once, or left as it was.
+void writeOutput(const std::string &path, const std::string &text);
 
 } // namespace rtorch::tools

@@ -2,7 +2,8 @@
 #include "runtime/record/Files.h"
 #include "tools/rtorch-store/Commands.h"
 
-#include <charconv>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -60,14 +61,28 @@ int exportRun(store::Store &store, const std::string &id, const std::string &for
               const std::string &output) {
   store::RunFile run = store.find(id);
   std::string text = format == "csv" ? asCsv(run) : asJson(run);
-  if (output.empty()) {
-    std::cout << text;
-    return 0;
+  writeOutput(output, text);
+  return 0;
+}
+
+void writeOutput(const std::string &path, const std::string &text) {
+  if (path.empty()) {
+    std::cout << text << std::flush;
+    if (!std::cout)
+      throw std::runtime_error("cannot write to stdout");
+    return;
   }
-  std::string error = record::replaceFile(output, text);
+  std::error_code none;
+  std::string error;
+  if (std::filesystem::is_other(path, none)) { // a device or pipe is not replaced
+    std::ofstream stream(path);
+    if (!(stream << text << std::flush))
+      error = "cannot write '" + path + "'";
+  } else {
+    error = record::replaceFile(path, text);
+  }
   if (!error.empty())
     throw std::runtime_error(error);
-  return 0;
 }
 
 } // namespace rtorch::tools

@@ -87,8 +87,19 @@ std::string printSeconds(double seconds) {
                          : formatted("%.2f us", seconds * 1e6);
 }
 
-std::string printNumber(double value) {
-  return std::isnan(value) ? "-" : formatted("%.6g", value);
+std::string printNumber(double value, int digits) {
+  if (std::isnan(value))
+    return "-";
+  char text[48];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
+}
+
+std::string printChange(const std::optional<double> &ratio) {
+  if (!ratio)
+    return "";
+  const double percent = std::round((*ratio - 1) * 1000) / 10;
+  return (percent >= 0 ? "+" : "") + printNumber(percent) + " %";
 }
 
 } // namespace rtorch::tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,9 @@ private:
 std::string printTime(int64_t ns);
 /// "1.25 s", "3.1 ms"; "-" for 0.
 std::string printSeconds(double seconds);
-/// Up to six digits; "-" for NaN.
-std::string printNumber(double value);
+/// Up to so many digits; "-" for NaN.
+std::string printNumber(double value, int digits = 6);
+/// "+12.5 %"; empty without a ratio.
+std::string printChange(const std::optional<double> &ratio);
 
 } // namespace rtorch::tools

@@ -2,6 +2,7 @@
 // them.
 #include "tools/rtorch-store/Commands.h"
 #include "tools/rtorch-store/Table.h"
+#include "tools/rtorch-store/Units.h"
 
 #include <cmath>
 #include <iostream>
@@ -44,21 +45,6 @@ std::string changesText(const std::vector<store::Difference> &changed) {
   return out;
 }
 
-std::string valueText(const std::string &metric, double value) {
-  const bool isSeconds = metric.find("_s") != std::string::npos ||
-                         metric.starts_with("kernels.") ||
-                         metric.starts_with("phases.");
-  return isSeconds && metric.find("bytes") == std::string::npos ? printSeconds(value)
-                                                                : printNumber(value);
-}
-
-std::string percentText(const std::optional<double> &ratio) {
-  if (!ratio)
-    return "";
-  const double percent = std::round((*ratio - 1) * 1000) / 10;
-  return (percent >= 0 ? "+" : "") + printNumber(percent) + " %";
-}
-
 } // namespace
 
 int showTrend(store::Store &store, const std::string &name, const std::string &metric,
@@ -76,8 +62,8 @@ int showTrend(store::Store &store, const std::string &name, const std::string &m
     Table table({"  run", "started (UTC)", "value", "change", "what changed"}, 100);
     for (const store::TrendPoint &point : trend.points)
       table.add({"  " + point.run, printTime(point.startedNs),
-                 valueText(trend.metric, point.value), percentText(point.ratio),
-                 changesText(point.changed)});
+                 printValue(unitOf(trend.metric), point.value),
+                 printChange(point.ratio), changesText(point.changed)});
     std::cout << table.text() << "\n";
   }
   return 0;

@@ -101,6 +101,13 @@ private:
     write->add_option("run", a_.run)->required();
     write->add_option("--to", a_.format)->check(CLI::IsMember({"json", "csv"}));
     write->add_option("-o,--output", a_.output, "default: stdout");
+    CLI::App *report =
+        add("report", "runs and their differences as a page of HTML, for any browser",
+            [this](Store &store) {
+              return rtorch::tools::reportRuns(store, a_.runs, a_.output);
+            });
+    report->add_option("runs", a_.runs)->required()->expected(1, 100);
+    report->add_option("-o,--output", a_.output, "default: stdout");
   }
 
   void addKeeping() {
