@@ -1,10 +1,12 @@
 """What cmake --install leaves is enough for C and C++ programs outside of the tree."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
@@ -87,6 +89,34 @@ def test_cmake_projects_find_the_package(prefix, project):
     assert run(project / "build" / "cxx", cwd=project) == "RT_MODULE_IO\n"
     (directory,) = (project / "store" / "runs").iterdir()
     assert '"status": "done"' in (directory / "run.json").read_text()
+
+
+def test_the_recording_example_writes_runs(prefix, tmp_path):
+    tmp_path = tmp_path / "example"
+    source = ROOT / "docs" / "examples" / "recording"
+    run("cmake", "-S", source, "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path)
+    linear = torch.nn.Linear(8, 4)
+    archive, module = tmp_path / "linear.pt2", tmp_path / "linear.rtm"
+    torch.export.save(torch.export.export(linear, (torch.randn(2, 8),)), archive)
+    run(BUILD / "bin" / "rtorch-compile", archive, "-o", module, "--no-store", "-q")
+    environment = os.environ | {"RTORCH_STORE": str(tmp_path / "store")}
+    recorded = run(tmp_path / "recording", module, 20, env=environment).split()[-1]
+    store = (prefix / "bin" / "rtorch-store", "--store", tmp_path / "store")
+    shown = json.loads(run(*store, "show", recorded, "--json"))
+    assert (shown["kind"], shown["status"]) == ("example", "done")
+    assert shown["metrics"]["latency_s"]["count"] == 20
+    assert 0 < shown["metrics"]["check_s"]["p50"] < shown["metrics"]["latency_s"]["max"]
+    assert shown["results"]["peak_memory_bytes"] > 0
+    assert run(*store, "verify", recorded).startswith("1 runs, 0 with problems")
+    # What cannot be recorded is a warning.
+    (tmp_path / "file").write_text("")
+    words = [str(tmp_path / "recording"), str(module), "1"]
+    environment["RTORCH_STORE"] = str(tmp_path / "file")
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert "warning: this run is not recorded" in done.stderr
+    library = next(prefix.rglob("librtorch_record.so"))
+    assert "sqlite" not in run("ldd", library)
 
 
 def test_pkg_config_finds_the_runtime(prefix, project):
