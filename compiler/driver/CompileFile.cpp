@@ -1,6 +1,7 @@
 #include "compiler/driver/Pipeline.h"
 #include "compiler/driver/SaveWeights.h"
 #include "compiler/driver/Summary.h"
+#include "compiler/emit/KernelCache.h"
 #include "compiler/emit/LinkElf.h"
 #include "compiler/emit/ModuleBuilder.h"
 #include "compiler/fold/FoldConstants.h"
@@ -188,11 +189,20 @@ llvm::Error Compilation::compile() {
   compile.mlirText = options_.output == Output::Mlir;
   compile.emit.llvmText = options_.output == Output::Llvm;
   compile.emit.assemblyText = options_.output == Output::Assembly;
+  std::optional<emit::KernelCache> cache;
+  bool onlyObjects =
+      !compile.mlirText && !compile.emit.llvmText && !compile.emit.assemblyText;
+  if (!options_.kernelCache.empty() && onlyObjects)
+    compile.cache = &cache.emplace(options_.kernelCache, *target_);
   auto kernels = emit::compileKernels(*module_, *target_, compile);
   if (!kernels)
     return kernels.takeError();
   kernels_ = std::move(*kernels);
   report_.distinctKernels = kernels_.size();
+  report_.cachedKernels =
+      std::ranges::count_if(kernels_, &emit::CompiledKernel::cached);
+  if (cache && report_.cachedKernels < report_.distinctKernels)
+    cache->prune(options_.kernelCacheBytes);
   for (const emit::CompiledKernel &kernel : kernels_)
     report_.kernelSeconds.emplace_back(
         kernel.name, (kernel.emitMs + kernel.code.times.total()) * 1e-3);

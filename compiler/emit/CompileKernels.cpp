@@ -1,12 +1,15 @@
 #include "compiler/emit/CompileKernels.h"
 
 #include "compiler/codegen/lowering/Timer.h"
+#include "compiler/emit/KernelCache.h"
 #include "compiler/emit/Locations.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/SHA256.h"
 
 #include <atomic>
 #include <mutex>
@@ -22,6 +25,7 @@ namespace {
 struct Job {
   std::string text;
   std::string name;
+  std::string content;        // the text without the name: equal for kernels that are
   bool isContraction = false; // slow to compile
 };
 
@@ -32,16 +36,37 @@ std::string printKernel(rt::KernelOp kernel) {
   return text;
 }
 
+/// `content` is counted, so that equal kernels of a module differ.
+std::string contentOf(llvm::StringRef text, llvm::StringRef name,
+                      llvm::StringMap<int> &count) {
+  auto [before, after] = text.split(("@" + name).str());
+  std::string content = (before + "@" + after).str();
+  if (int number = count[content]++)
+    content += "#" + std::to_string(number);
+  return content;
+}
+
 std::vector<Job> collectJobs(ModuleOp module) {
   std::vector<Job> jobs;
+  llvm::StringMap<int> count;
   for (auto kernel : module.getOps<rt::KernelOp>()) {
     bool contraction = llvm::any_of(kernel.getBlock(), [](Operation &op) {
       return isa<rt::LinearOp, rt::PackedLinearOp, rt::MatmulOp, rt::ConvolutionOp,
                  rt::PackedConvolutionOp, rt::AttentionOp>(op);
     });
-    jobs.push_back({printKernel(kernel), kernel.getSymName().str(), contraction});
+    std::string text = printKernel(kernel), name = kernel.getSymName().str();
+    std::string content = contentOf(text, name, count);
+    jobs.push_back({std::move(text), std::move(name), std::move(content), contraction});
   }
   return jobs;
+}
+
+/// Named by what the kernel is, so that its object does not depend on the module.
+std::string symbolOf(const Job &job, const CompileOptions &options) {
+  llvm::SHA256 hash;
+  hash.update(job.content);
+  return options.symbolPrefix +
+         llvm::toHex(hash.final(), /*LowerCase=*/true).substr(0, 16);
 }
 
 /// One thread's compiler.
@@ -54,8 +79,7 @@ public:
     return std::unique_ptr<Worker>(new Worker(std::move(*compiler)));
   }
 
-  llvm::Expected<CompiledKernel> compile(const Job &job, size_t number,
-                                         const CompileOptions &options);
+  llvm::Expected<CompiledKernel> compile(const Job &job, const CompileOptions &options);
 
 private:
   explicit Worker(codegen::ObjectCompiler compiler) : compiler_(std::move(compiler)) {
@@ -65,7 +89,7 @@ private:
     context_.appendDialectRegistry(registry);
     context_.loadAllAvailableDialects();
   }
-  llvm::Expected<CompiledKernel> emit(const Job &job, size_t number, ModuleOp code,
+  llvm::Expected<CompiledKernel> emit(const Job &job, ModuleOp code,
                                       const CompileOptions &options);
 
   codegen::ObjectCompiler compiler_;
@@ -76,12 +100,11 @@ llvm::Error failure(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
 
-llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number,
-                                            ModuleOp code,
+llvm::Expected<CompiledKernel> Worker::emit(const Job &job, ModuleOp code,
                                             const CompileOptions &options) {
   CompiledKernel result;
   result.name = job.name;
-  result.symbol = options.symbolPrefix + std::to_string(number);
+  result.symbol = symbolOf(job, options);
   codegen::Timer timer(result.emitMs);
   OwningOpRef<ModuleOp> source = parseSourceString<ModuleOp>(job.text, &context_);
   if (!source)
@@ -104,7 +127,7 @@ llvm::Expected<CompiledKernel> Worker::emit(const Job &job, size_t number,
   return result;
 }
 
-llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number,
+llvm::Expected<CompiledKernel> Worker::compile(const Job &job,
                                                const CompileOptions &options) {
   std::string messages;
   ScopedDiagnosticHandler handler(&context_, [&](Diagnostic &diagnostic) {
@@ -112,7 +135,7 @@ llvm::Expected<CompiledKernel> Worker::compile(const Job &job, size_t number,
     return success();
   });
   OwningOpRef<ModuleOp> code = ModuleOp::create(UnknownLoc::get(&context_));
-  llvm::Expected<CompiledKernel> result = emit(job, number, *code, options);
+  llvm::Expected<CompiledKernel> result = emit(job, *code, options);
   if (!result)
     return result;
   if (options.emit.verify && failed(verify(*code)))
@@ -150,6 +173,31 @@ struct Queue {
   std::string error;
 };
 
+/// The kernel from the cache, else a worker's, which is made for the first of them.
+llvm::Expected<CompiledKernel> findOrCompile(const Job &job,
+                                             std::unique_ptr<Worker> &worker,
+                                             const codegen::Target &target,
+                                             const CompileOptions &options) {
+  std::string key =
+      options.cache ? options.cache->keyOf(job.content, options.symbolPrefix) : "";
+  if (options.cache)
+    if (std::optional<CompiledKernel> found = options.cache->find(key)) {
+      found->name = job.name;
+      found->cached = true;
+      return std::move(*found);
+    }
+  if (!worker) {
+    auto made = Worker::create(target);
+    if (!made)
+      return made.takeError();
+    worker = std::move(*made);
+  }
+  llvm::Expected<CompiledKernel> result = worker->compile(job, options);
+  if (result && options.cache)
+    options.cache->add(key, *result);
+  return result;
+}
+
 void runWorker(Queue &queue, const std::vector<Job> &jobs,
                const codegen::Target &target, const CompileOptions &options,
                std::vector<CompiledKernel> &results) {
@@ -161,12 +209,10 @@ void runWorker(Queue &queue, const std::vector<Job> &jobs,
       llvm::consumeError(std::move(error));
     queue.next = jobs.size();
   };
-  auto worker = Worker::create(target);
-  if (!worker)
-    return fail(worker.takeError());
+  std::unique_ptr<Worker> worker;
   for (size_t i; (i = queue.next++) < jobs.size();) {
     size_t job = queue.order[i];
-    auto result = (*worker)->compile(jobs[job], job, options);
+    auto result = findOrCompile(jobs[job], worker, target, options);
     if (!result)
       return fail(result.takeError());
     results[job] = std::move(*result);

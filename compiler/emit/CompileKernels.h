@@ -25,13 +25,17 @@ struct CompiledKernel {
   std::string mlirText; // empty unless asked for
   codegen::ObjectCode code;
   double emitMs = 0;
+  bool cached = false; // found in the cache
 };
+
+class KernelCache;
 
 struct CompileOptions {
   bool mlirText = false;
   codegen::EmitOptions emit;
-  std::string symbolPrefix = "rtk_"; // of the functions in the object
-  unsigned threads = 0;              // 0: as many as the process may run on
+  std::string symbolPrefix = "rtk_";  // of the functions in the object
+  unsigned threads = 0;               // 0: as many as the process may run on
+  const KernelCache *cache = nullptr; // of kernels compiled before
 };
 
 /// Compiles every rt.kernel of `module` for `target`, in the module's order. Kernels

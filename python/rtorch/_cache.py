@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def key_parts(graph: Serialized, options: Options) -> dict[str, str]:
         meta = (name, tensor.dtype, tuple(tensor.size()), tensor.stride(), tensor.storage_offset())
         constants.update(repr(meta).encode())
         constants.update(_archive.bytes_of(tensor))
+    nodes = stripped["graph_module"]["graph"]["nodes"]
     return {
+        "ops": f"{len(nodes)} ops {_hash(json.dumps([n['target'] for n in nodes]))[:12]}",
+        "arguments": ", ".join(graph.signature),
         "graph": _hash(json.dumps(stripped, sort_keys=True)),
         "constants": constants.hexdigest(),
         "target": options.target_cpu,
@@ -74,15 +78,19 @@ class Cache:
         """The module and its report, which become the most recently used."""
         path = self.folder / f"{key}.rtm"
         try:
-            report = json.loads(path.with_suffix(".json").read_text())
+            report = json.loads(path.with_suffix(".json").read_text())["report"]
             os.utime(path)
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             return None
         return path, report
 
-    def add(self, key: str, module: Path, report: dict) -> Path:
-        """Moves `module`, a file in the folder, to its place."""
-        self._write(self.folder / f"{key}.json", json.dumps(report))
+    def add(self, name: str, parts: dict[str, str], module: Path, report: dict) -> Path:
+        """Moves `module`, a file in the folder, to its place. What its key is made of stays
+        beside it, for `rtorch-store why-miss`.
+        """
+        key = key_of(parts)
+        entry = {"name": name, "added_ns": time.time_ns(), "parts": parts, "report": report}
+        self._write(self.folder / f"{key}.json", json.dumps(entry))
         path = self.folder / f"{key}.rtm"
         os.replace(module, path)
         self._prune(keep=path)

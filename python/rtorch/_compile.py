@@ -56,7 +56,8 @@ def compile_serialized(graph: Serialized, name: str, options: Options) -> Compil
 
 def _through_cache(graph: Serialized, name: str, options: Options) -> Compilation:
     cache = Cache(options.cache_path(), options.cache_bytes)
-    key = key_of(key_parts(graph, options))
+    parts = key_parts(graph, options)
+    key = key_of(parts)
     if found := cache.find(key):
         try:
             return Compilation(_native.Module(str(found[0])), graph, found[1], key, cached=True)
@@ -66,7 +67,7 @@ def _through_cache(graph: Serialized, name: str, options: Options) -> Compilatio
     try:
         report = _compile_to(graph, name, temporary, options)
         module = _native.Module(str(temporary))
-        cache.add(key, temporary, report)
+        cache.add(name, parts, temporary, report)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -77,7 +78,13 @@ def _compile_to(graph: Serialized, name: str, output: Path, options: Options) ->
     with tempfile.TemporaryDirectory(prefix="rtorch-") as folder:
         archive = Path(folder) / "graph.pt2"
         _archive.write(archive, graph, name)
-        return _native.compile(str(archive), str(output), options.target_cpu)
+        return _native.compile(
+            str(archive),
+            str(output),
+            options.target_cpu,
+            kernel_cache=str(options.cache_path() / "kernels") if options.cache else "",
+            kernel_cache_bytes=options.cache_bytes,
+        )
 
 
 class CompiledGraph:

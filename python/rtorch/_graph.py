@@ -61,6 +61,8 @@ class Serialized:
     """The output of the graph, flattened: ("result", i), ("input", i) or ("value", v)."""
     mutated: list[int] = field(default_factory=list)
     """Placeholders that the graph writes to."""
+    signature: list[str] = field(default_factory=list)
+    """The module's arguments, for people: dtype, sizes and strides of each."""
 
 
 def serialize(
@@ -80,6 +82,14 @@ def value_of(node: fx.Node) -> Any:
     return node.meta.get("example_value")
 
 
+def _described(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"int {value}"
+    dtype, sizes = str(value.dtype).removeprefix("torch."), list(value.size())
+    strided = "" if value.is_contiguous() else f" strides {list(value.stride())}"
+    return f"{dtype}{sizes}{strided}"
+
+
 class _Writer:
     def __init__(self, module: fx.GraphModule, known: dict[sympy.Symbol, int]):
         self.module, self.known = module, known
@@ -90,6 +100,7 @@ class _Writer:
         self.input_specs: list[dict[str, Any]] = []
         self.placeholders: list[fx.Node] = []
         self.arguments: list[int] = []
+        self.signature: list[str] = []
         self.constants: dict[str, torch.Tensor] = {}
         self.symbols: set[sympy.Symbol] = set()
         self.shape_env: Any = None
@@ -113,7 +124,7 @@ class _Writer:
         program = self._program(nodes, results)
         count = iter(range(len(results)))
         plan = [(k, next(count) if k == "result" else v) for k, v in outputs]
-        return Serialized(program, self.constants, self.arguments, plan, mutated)
+        return Serialized(program, self.constants, self.arguments, plan, mutated, self.signature)
 
     # --- inputs ---------------------------------------------------------------
 
@@ -125,6 +136,7 @@ class _Writer:
             self.inputs.append(argument)
             self.input_specs.append({"user_input": {"arg": argument}})
             self.arguments.append(len(self.placeholders) - 1)
+            self.signature.append(_described(value))
         elif value is None or isinstance(value, bool | int | float | str):
             self.numbers[node] = value
         else:

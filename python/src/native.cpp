@@ -26,6 +26,7 @@ py::dict asDict(const compiler::Report &report) {
   dict["ops"] = report.ops;
   dict["launches"] = report.launches;
   dict["kernels"] = report.distinctKernels;
+  dict["cached_kernels"] = report.cachedKernels;
   dict["folded_constants"] = report.foldedConstants;
   dict["views"] = report.views;
   dict["copies"] = copies;
@@ -42,8 +43,11 @@ py::dict asDict(const compiler::Report &report) {
 }
 
 py::dict compile(const std::string &input, const std::string &output,
-                 const std::string &targetCpu, unsigned threads) {
+                 const std::string &targetCpu, unsigned threads,
+                 const std::string &kernelCache, uint64_t kernelCacheBytes) {
   compiler::Options options;
+  options.kernelCache = kernelCache;
+  options.kernelCacheBytes = kernelCacheBytes;
   options.targetCpu = targetCpu;
   options.threads = threads;
   compiler::Report report;
@@ -62,7 +66,9 @@ py::dict compile(const std::string &input, const std::string &output,
 
 PYBIND11_MODULE(_native, m) {
   m.def("compile", &compile, py::arg("input"), py::arg("output"),
-        py::arg("target_cpu") = "native", py::arg("threads") = 0);
+        py::arg("target_cpu") = "native", py::arg("threads") = 0,
+        py::arg("kernel_cache") = "",
+        py::arg("kernel_cache_bytes") = uint64_t(1) << 30);
   m.def("supported_ops", &compiler::supportedOps);
   m.def("llvm_description", &compiler::llvmDescription);
   m.def("version", [] { return std::string(rtorch_version()); });

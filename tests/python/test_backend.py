@@ -1,9 +1,12 @@
 """torch.compile(model, backend="rtorch") against eager PyTorch."""
 
 import copy
+import json
+import subprocess
 import threading
 import warnings
 
+import builtpackage
 import convnets
 import decoders
 import pytest
@@ -429,3 +432,39 @@ def test_number_of_threads_is_followed():
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+def test_why_a_graph_was_not_in_the_cache(tmp_path):
+    command = [builtpackage.BUILD / "bin" / "rtorch-store", "why-miss", "--cache", tmp_path]
+
+    def why() -> dict:
+        words = [*map(str, command), "--json"]
+        return json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+
+    missing = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert missing.returncode == 1
+    assert "the cache is empty" in missing.stderr
+    options = {"cache_dir": str(tmp_path), "fallback": "error"}
+    for x, differs in ((torch.randn(3, 4), None), (torch.randn(4, 3).mT, ["arguments", "graph"])):
+        torch._dynamo.reset()
+        compiled(lambda x: (x * 3).cos(), **options)(x)
+        answer = why()
+        assert answer.get("nearest", {}).get("differs_in") == differs
+    assert answer["parts"]["arguments"] == "float32[3, 4] strides [1, 3]"
+    assert answer["nearest"]["parts"]["arguments"] == "float32[3, 4]"
+    torch._dynamo.reset()
+    compiled(lambda x: (x * 3).sin(), **options)(torch.randn(3, 4))
+    assert why()["nearest"]["differs_in"] == ["graph", "ops"]
+
+
+def test_equal_kernels_of_other_graphs_are_not_compiled_again(tmp_path):
+    options = {"cache_dir": str(tmp_path)}
+    reports = []
+    for function in (lambda x: x.softmax(1), lambda x: x.softmax(1) @ x.mT):
+        torch._dynamo.reset()
+        x = torch.randn(6, 7)
+        assert_same(compiled(function, **options)(x), function(x))
+        [module] = rtorch.last_report().graphs[0].modules()
+        reports.append((module["kernels"], module["cached_kernels"]))
+    assert reports[0] == (1, 0)
+    assert reports[1][0] > reports[1][1] >= 1

@@ -60,6 +60,9 @@ void addOptions(CLI::App &app, Arguments &arguments) {
   app.add_option("--threads", arguments.options.threads,
                  "compile with so many threads; 0: all cores")
       ->capture_default_str();
+  app.add_option("--kernel-cache", arguments.options.kernelCache,
+                 "take equal kernels from this folder, and add others to it")
+      ->type_name("DIR");
   app.add_flag("--cross-check", arguments.options.crossCheck,
                "warn where a layout differs from what the exporter recorded");
   app.add_flag("--json", arguments.json, "print the report as JSON");

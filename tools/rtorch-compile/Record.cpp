@@ -53,6 +53,7 @@ Fields resultsOfCompile(const compiler::Report &report, const std::string &error
                {"ops", report.ops},
                {"launches", report.launches},
                {"distinct_kernels", report.distinctKernels},
+               {"cached_kernels", report.cachedKernels},
                {"folded_constants", report.foldedConstants},
                {"views", report.views},
                {"copied_bytes", copied},

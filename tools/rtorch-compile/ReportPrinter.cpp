@@ -27,7 +27,10 @@ std::string reportText(const compiler::Report &report, const std::string &output
                      report.triple + ")\n";
   text += "  " + std::to_string(report.ops) + " ops, " +
           std::to_string(report.launches) + " kernels launched, " +
-          std::to_string(report.distinctKernels) + " distinct\n";
+          std::to_string(report.distinctKernels) + " distinct";
+  text += report.cachedKernels
+              ? ", " + std::to_string(report.cachedKernels) + " from the cache\n"
+              : "\n";
   text += "  " + number(report.totalSeconds, "%.2f s:");
   for (const auto &[phase, seconds] : report.seconds)
     text += " " + phase + number(seconds, " %.2f");
@@ -58,6 +61,7 @@ std::string reportJson(const compiler::Report &report, const std::string &output
   json["ops"] = report.ops;
   json["launches"] = report.launches;
   json["distinct_kernels"] = report.distinctKernels;
+  json["cached_kernels"] = report.cachedKernels;
   json["folded_constants"] = report.foldedConstants;
   json["folded_bytes"] = report.foldedBytes;
   json["channels_last"] = report.channelsLast;

@@ -30,4 +30,10 @@ int reportRuns(store::Store &store, const std::vector<std::string> &ids,
 /// To stdout without a path; a file is replaced at once, or left as it was.
 void writeOutput(const std::string &path, const std::string &text);
 
+/// Where torch.compile's backend keeps modules: RTORCH_CACHE, or in the user's cache.
+std::filesystem::path defaultCache();
+/// Tells what the key of an entry (the newest, or that whose key begins so) has that no
+/// older entry had.
+int explainMiss(const std::filesystem::path &cache, const std::string &key, bool json);
+
 } // namespace rtorch::tools

@@ -14,6 +14,7 @@ using rtorch::store::Store;
 
 struct Arguments {
   std::filesystem::path store = rtorch::record::defaultStore();
+  std::filesystem::path cache = rtorch::tools::defaultCache();
   std::vector<std::string> runs;
   std::string run, format = "json", output, metric;
   Filter filter;
@@ -35,6 +36,7 @@ public:
     app_.footer("Exit status: 0 done, 1 failed or problems found, 2 wrong usage.");
     addFinding();
     addKeeping();
+    addCache();
   }
 
   int run(int argc, char **argv) {
@@ -44,8 +46,7 @@ public:
       return app_.exit(error) == 0 ? 0 : 2;
     }
     try {
-      Store store(a_.store);
-      return action_(store);
+      return action_();
     } catch (const std::exception &error) {
       std::cerr << "rtorch-store: error: " << error.what() << "\n";
       return 1;
@@ -57,7 +58,12 @@ private:
                 std::function<int(Store &)> action) {
     CLI::App *command = app_.add_subcommand(name, help);
     command->fallthrough(); // --store may come after the command
-    command->callback([this, action = std::move(action)] { action_ = action; });
+    command->callback([this, action = std::move(action)] {
+      action_ = [this, action] {
+        Store store(a_.store);
+        return action(store);
+      };
+    });
     return command;
   }
 
@@ -129,9 +135,26 @@ private:
     gc->add_flag("--dry-run", a_.dry, "only say how many");
   }
 
+  void addCache() {
+    CLI::App *why = app_.add_subcommand(
+        "why-miss", "why torch.compile compiled a graph that might have been cached");
+    why->add_option("key", a_.run,
+                    "how its name in the cache begins; default: the newest");
+    why->add_option("--cache", a_.cache,
+                    "the cache; default: RTORCH_CACHE, or rtorch in the user's cache "
+                    "directory")
+        ->type_name("DIR");
+    why->add_flag("--json", a_.json);
+    why->callback([this] {
+      action_ = [this] {
+        return rtorch::tools::explainMiss(a_.cache, a_.run, a_.json);
+      };
+    });
+  }
+
   Arguments &a_;
   CLI::App app_{"Finds and compares what was compiled and what ran.", "rtorch-store"};
-  std::function<int(Store &)> action_;
+  std::function<int()> action_;
 };
 
 } // namespace

@@ -31,6 +31,9 @@ struct Options {
   /// Leave the weights out of the module and write them to this checkpoint (RTCH); they
   /// are given when the module is loaded. Empty: the module has its weights.
   std::string weights;
+  /// A folder of compiled kernels, which other compilations share; empty: none.
+  std::string kernelCache;
+  uint64_t kernelCacheBytes = 1 << 30; ///< the least recently used go beyond this size
   /// Called at the start of each phase, for progress.
   std::function<void(const std::string &phase)> progress;
 };
@@ -43,6 +46,7 @@ struct Report {
   uint64_t ops = 0; ///< nodes of the imported graph
   uint64_t launches = 0;
   uint64_t distinctKernels = 0;
+  uint64_t cachedKernels = 0;   ///< of those, found in the cache
   uint64_t foldedConstants = 0; ///< values that were computed while compiling
   uint64_t foldedBytes = 0;
   uint64_t channelsLast = 0; ///< activations laid out with the channels innermost
