@@ -7,6 +7,7 @@ Each entry's samples are compiled and compared with eager: the op itself and, wi
 - refused: the compiler said of some sample what it lacks, and no sample was wrong,
 - wrong: some sample's results differ from eager's,
 - crashed: a process died,
+- slow: it did not end in the time it was given,
 - unexportable: PyTorch's exporter or AOTAutograd does not take it.
 
     python tests/opinfo/run.py                      # all entries
@@ -39,7 +40,7 @@ import training
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils import _pytree as pytree
 
-STATES = ("native", "refused", "wrong", "crashed", "unexportable")
+STATES = ("native", "refused", "wrong", "crashed", "slow", "unexportable")
 
 # What eager itself gives anew at each call, does not define, or has not on a CPU.
 UNDEFINED = ("empty", "new_empty", "rand", "bernoulli", "normal", "multinomial", "uniform")
@@ -76,6 +77,8 @@ def verdict(check: Callable[[Path], None]) -> tuple[str, str]:
             check(Path(folder))
         except AssertionError as error:
             text = str(error)
+            if text.startswith("Please convert all Tensors to FakeTensors"):  # sparse ones
+                return "unexportable", text
             if not text.startswith("rtorch-compile exited with"):
                 return "wrong", text
             code = int(text.split("exited with ")[1].split(":")[0])
@@ -124,7 +127,7 @@ def states_of(op: Any, options: argparse.Namespace) -> list[tuple[str, str, str]
 
 
 def apart(run: Callable[[], Any], seconds: int) -> Any:
-    """What `run` gives in a process of its own; None if that dies or takes too long."""
+    """What `run` gives in a process of its own; the name of a state if that dies."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -139,8 +142,11 @@ def apart(run: Callable[[], Any], seconds: int) -> Any:
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
         data = answer.read()
-    os.waitpid(child, 0)
-    return pickle.loads(data) if data else None
+    _, status = os.waitpid(child, 0)
+    if data:
+        return pickle.loads(data)
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+    return "slow" if late else "crashed"
 
 
 def entries(only: list[str]) -> Iterator[Any]:
@@ -154,7 +160,7 @@ def entries(only: list[str]) -> Iterator[Any]:
 
 def worst(states: list[tuple[str, str, str]]) -> tuple[str, str, str]:
     """The one that decides the entry's state."""
-    order = ("crashed", "wrong", "refused", "unexportable", "native")
+    order = ("wrong", "refused", "unexportable", "native")
     return min(states, key=lambda s: order.index(s[0]), default=("native", "", ""))
 
 
@@ -164,7 +170,7 @@ def run(options: argparse.Namespace) -> collections.Counter:
     for op in entries(options.only):
         name = op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
         states = apart(lambda op=op: states_of(op, options), options.seconds)
-        state, what, message = worst(states) if states is not None else ("crashed", "", "")
+        state, what, message = worst(states) if isinstance(states, list) else (states, "", "")
         counts[state] += 1
         if state != "native" or options.verbose:
             text = " ".join(message.split())[: options.width]

@@ -252,6 +252,7 @@ void addActivationRules(RuleTable &table) {
       return mlir::failure();
     if (c.isUsed(1))
       mask = c.full(Scalar::of(true), ScalarType::Bool, sizesOf(x));
+    x = c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
     return std::vector<Value>{x, mask};
   });
   table["aten.native_dropout.default"].refuse = refuseTraining;

@@ -94,8 +94,10 @@ Value copy(Call &c) {
   Value x = c.tensor("self"), source = c.tensor("src");
   if (!x || !source)
     return {};
-  return c.withStrides(c.expand(c.convert(source, dtypeOf(x)), sizesOf(x)),
-                       c.stridesOfTwin(x));
+  Value value = c.expand(c.convert(source, dtypeOf(x)), sizesOf(x));
+  bool isNew = dtypeOf(source) != dtypeOf(x);
+  return isNew ? c.withStrides(value, c.stridesOfTwin(x))
+               : c.clone(value, c.stridesOfTwin(x));
 }
 
 Value convertElementType(Call &c) {

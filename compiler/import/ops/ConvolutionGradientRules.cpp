@@ -60,6 +60,14 @@ Value convolve(Call &c, Value x, Value weight, const Windows &w,
                                       c.builder.getI64IntegerAttr(w.groups), moreAttr);
 }
 
+/// The first elements of the spatial dims, as many as `sizes` says.
+Value cutTo(Call &c, Value x, const Dims &sizes) {
+  for (size_t dim = 2; x && dim < sizes.size(); ++dim)
+    if (sizeOf(x, dim) != sizes[dim])
+      x = c.slice(x, dim, 0, sizes[dim]);
+  return x;
+}
+
 /// The gradient with regard to what a convolution reads: its transposed convolution.
 /// Elements behind the last window got no part in any sum.
 Value throughConvolution(Call &c, Value gradient, Value weight, const Windows &w,
@@ -72,11 +80,7 @@ Value throughConvolution(Call &c, Value gradient, Value weight, const Windows &w
     // A size that is not known yet is cut to its number afterwards.
     behind.push_back(rest.constant().value_or(w.stride[dim] - 1));
   }
-  Value result = convolve(c, gradient, weight, w, behind);
-  for (size_t dim = 0; result && dim < w.stride.size(); ++dim)
-    if (sizeOf(result, 2 + dim) != sizes[2 + dim])
-      result = c.slice(result, 2 + dim, 0, sizes[2 + dim]);
-  return result;
+  return cutTo(c, convolve(c, gradient, weight, w, behind), sizes);
 }
 
 /// Dims 0 and 1 changed, and dim 1 of [N, C, ...] split into groups in front:
@@ -184,7 +188,8 @@ Results convolutionBackward(Call &c) {
   };
   Value ofX, ofTaps, ofBias;
   if (mask[0])
-    ofX = finished(transposed ? convolve(c, g, w, *windows)
+    // An output padding beyond the stride has room for windows that no element had.
+    ofX = finished(transposed ? cutTo(c, convolve(c, g, w, *windows), sizesOf(x))
                               : throughConvolution(c, g, w, *windows, sizesOf(x)));
   // A transposed convolution reads its gradient through the windows.
   if (mask[1])

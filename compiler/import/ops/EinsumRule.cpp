@@ -275,7 +275,7 @@ Value Einsum::run(std::string_view text) {
   }
   if (rest.empty() || !result)
     return result;
-  if (anySum)
+  if (anySum || operands_.size() == 1) // a sum is a new tensor, also one of one number
     return c.reduce<rt::SumOp>(result, rest, false);
   return c.squeeze(result, rest);
 }

@@ -225,6 +225,9 @@ Value diff(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
+  int64_t times = c.integer("n").value_or(1);
+  if (times == 0)
+    return c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
   int64_t dim = c.dim("dim", rankOf(x));
   Value before = c.optionalTensor("prepend"), after = c.optionalTensor("append");
   if (before || after) {
@@ -234,9 +237,6 @@ Value diff(Call &c) {
         parts.push_back(c.convert(part, dtypeOf(x)));
     x = c.cat(parts, dim);
   }
-  int64_t times = c.integer("n").value_or(1);
-  if (times == 0)
-    return x;
   for (int64_t i = 0; i < times && x; ++i) {
     Expr size = sizeOf(x, dim);
     Value high = c.slice(x, dim, 1, size);

@@ -209,9 +209,12 @@ Value batchNormOfUser(Call &c) {
 Results legitBatchNorm(Call &c, bool functional) {
   if (!isTraining(c.node)) {
     Results results = nativeBatchNorm(c);
-    if (!failed(results) && functional)
-      results->insert(results->end(),
-                      {c.tensor("running_mean"), c.tensor("running_var")});
+    if (failed(results) || !functional)
+      return results;
+    for (const char *name : {"running_mean", "running_var"}) {
+      Value running = c.tensor(name);
+      results->push_back(running ? c.cloneRowMajor(running) : running);
+    }
     return results;
   }
   std::optional<BatchStatistics> s = trainedBatchNorm(c);

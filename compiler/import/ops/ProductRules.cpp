@@ -182,8 +182,10 @@ Value cross(Call &c) {
 void addProductRules(RuleTable &table) {
   addRule(table, {"aten.addbmm.default"}, addBatchedProduct);
   addRule(table, {"aten.addr.default"}, addOuterProduct);
-  addRule(table, {"aten.chain_matmul.default"},
-          [](Call &c) { return product(c, c.tensors("matrices")); });
+  addRule(table, {"aten.chain_matmul.default"}, [](Call &c) {
+    std::vector<Value> matrices = c.tensors("matrices");
+    return matrices.size() == 1 ? c.cloneRowMajor(matrices[0]) : product(c, matrices);
+  });
   addRule(table, {"aten.linalg_multi_dot.default"},
           [](Call &c) { return product(c, c.tensors("tensors")); });
   addRule(table, {"aten.linalg_matrix_power.default", "aten.matrix_power.default"},
