@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import record
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "docs/examples/semantic_search")]
 
@@ -142,12 +144,34 @@ def parse() -> argparse.Namespace:
 
     parser.add_argument("--engines", type=words, default=["rtorch"], help=f"of: {known}")
     parser.add_argument("--models", type=words, default=names, help=f"of: {', '.join(names)}")
+    record.add_options(parser)
     options = parser.parse_args()
     for chosen, all_known in ((options.engines, known), (options.models, names)):
         for name in chosen:
             if name not in all_known:
                 parser.error(f"unknown '{name}', expected one of: {', '.join(all_known)}")
     return options
+
+
+def measure(case: models.Case, names: list[str]) -> dict[str, dict[str, float]]:
+    """Prints a row for each engine."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        inputs = Path(name) / "inputs.npz"
+        numpy.savez(inputs, *(tensor.numpy() for tensor in case.inputs()))
+        for engine in names:
+            artifact, size = make(engine, case, Path(name) / engine)
+            shipped, used = libraries(engine), peak(engine, artifact, inputs)
+            print(
+                f"| {case.name} | {engine} | {size / 1e6:.1f} | {shipped / 1e6:.1f} | {used:.0f} |",
+                flush=True,
+            )
+            figures[engine] = {
+                "artifact_bytes": size,
+                "library_bytes": shipped,
+                "engine_memory_bytes": used * 2**20,
+            }
+    return figures
 
 
 def main() -> None:
@@ -157,16 +181,13 @@ def main() -> None:
     for case in models.CASES:
         if case.name not in options.models:
             continue
-        with tempfile.TemporaryDirectory() as name:
-            inputs = Path(name) / "inputs.npz"
-            numpy.savez(inputs, *(tensor.numpy() for tensor in case.inputs()))
-            for engine in options.engines:
-                artifact, size = make(engine, case, Path(name) / engine)
-                print(
-                    f"| {case.name} | {engine} | {size / 1e6:.1f} | {libraries(engine) / 1e6:.1f} "
-                    f"| {peak(engine, artifact, inputs):.0f} |",
-                    flush=True,
-                )
+        facts = {
+            "model": case.name,
+            "options": {"benchmark": "deploy", "engines": options.engines},
+            "versions": engines.versions(),
+        }
+        with record.begin(options.store, "benchmark", facts) as run:
+            run.results = measure(case, options.engines)
 
 
 if __name__ == "__main__":

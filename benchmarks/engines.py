@@ -22,9 +22,9 @@ import torch
 Call = Callable[[], object]
 
 
-def rtorch_version() -> str:
-    """ "0.1.0", as the command that compiles says."""
-    return harness.succeed("rtorch-compile", "--version").stdout.split()[1]
+def versions() -> dict[str, str]:
+    rtorch = harness.succeed("rtorch-compile", "--version").stdout.split()[1]
+    return {"rtorch": rtorch, "torch": torch.__version__}
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -31,12 +31,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import record
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "docs/examples/semantic_search")]
 
 import engines  # noqa: E402
 import models  # noqa: E402
-import record  # noqa: E402
 import torch  # noqa: E402
 
 
@@ -82,7 +83,7 @@ def summarize(times: list[float], base: list[float]) -> dict[str, float]:
 
 
 def measure(
-    case: models.Case, options: argparse.Namespace, recorded: record.Run | None
+    case: models.Case, options: argparse.Namespace, recorded: record.Run | record.Unrecorded
 ) -> list[dict]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -92,8 +93,7 @@ def measure(
         for threads in options.threads:
             calls = {name: engine.call(threads) for name, engine in made.items()}
             times = interleave(calls, options.rounds, options.slice_ms / 1e3)
-            if recorded:
-                record_times(recorded, times, threads)
+            record_times(recorded, times, threads)
             for name, engine in made.items():
                 rows.append(
                     {
@@ -105,28 +105,25 @@ def measure(
                         **summarize(times[name], times[options.engines[0]]),
                     }
                 )
-        if recorded:
-            for name, engine in made.items():
-                for key in ("compile_s", "first_s"):
-                    if getattr(engine, key, None):
-                        recorded.metric(f"{key}.{name}", getattr(engine, key))
+        for name, engine in made.items():
+            for key in ("compile_s", "first_s"):
+                if getattr(engine, key, None):
+                    recorded.metric(f"{key}.{name}", getattr(engine, key))
     return rows
 
 
-def record_times(recorded: record.Run, times: dict, threads: int) -> None:
+def record_times(recorded: record.Run | record.Unrecorded, times: dict, threads: int) -> None:
     for name, values in times.items():
         for value in values:
             recorded.metric(f"latency_s.{name}.t{threads}", value)
 
 
 def measure_and_record(case: models.Case, options: argparse.Namespace) -> list[dict]:
-    if not options.store:
-        return measure(case, options, None)
     words = ("engines", "threads", "rounds", "slice_ms")
     facts = {
         "model": case.name,
         "options": {word: getattr(options, word) for word in words},
-        "versions": {"rtorch": engines.rtorch_version(), "torch": torch.__version__},
+        "versions": engines.versions(),
     }
     with record.begin(options.store, "benchmark", facts) as recorded:
         rows = measure(case, options, recorded)
@@ -169,13 +166,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--slice-ms", type=float, default=200)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=record.default_store(),
-        help="the experiment store (default: RTORCH_STORE, or rtorch in the user's data directory)",
-    )
-    parser.add_argument("--no-store", dest="store", action="store_const", const=None)
+    record.add_options(parser)
     options = parser.parse_args()
     for kind, chosen, known in (
         ("engine", options.engines, list(engines.ENGINES)),

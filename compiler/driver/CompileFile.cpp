@@ -188,6 +188,11 @@ llvm::Error Compilation::compile() {
   compile.threads = options_.threads;
   compile.mlirText = options_.output == Output::Mlir;
   compile.emit.llvmText = options_.output == Output::Llvm;
+  if (options_.progress)
+    compile.progress = [this](size_t done, size_t total) {
+      options_.progress("codegen " + std::to_string(done) + " of " +
+                        std::to_string(total) + " kernels");
+    };
   compile.emit.assemblyText = options_.output == Output::Assembly;
   std::optional<emit::KernelCache> cache;
   bool onlyObjects =

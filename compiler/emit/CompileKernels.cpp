@@ -170,6 +170,7 @@ struct Queue {
   std::vector<size_t> order; // slow jobs first
   std::atomic<size_t> next{0};
   std::mutex mutex;
+  size_t done = 0;
   std::string error;
 };
 
@@ -216,6 +217,10 @@ void runWorker(Queue &queue, const std::vector<Job> &jobs,
     if (!result)
       return fail(result.takeError());
     results[job] = std::move(*result);
+    if (options.progress) {
+      std::lock_guard lock(queue.mutex);
+      options.progress(++queue.done, jobs.size());
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
+#include <functional>
 #include <map>
 
 namespace rtorch::emit {
@@ -36,6 +37,8 @@ struct CompileOptions {
   std::string symbolPrefix = "rtk_";  // of the functions in the object
   unsigned threads = 0;               // 0: as many as the process may run on
   const KernelCache *cache = nullptr; // of kernels compiled before
+  /// Called after each kernel, by one thread at a time; may be empty.
+  std::function<void(size_t done, size_t total)> progress = {};
 };
 
 /// Compiles every rt.kernel of `module` for `target`, in the module's order. Kernels

@@ -3,7 +3,6 @@
 #include "runtime/store/Database.h"
 
 #include <algorithm>
-#include <set>
 #include <stdexcept>
 
 namespace rtorch::store {
@@ -102,20 +101,27 @@ void Store::put(const RunFile &run) {
 void Store::refresh() {
   // Taken at once: a transaction that begins by reading may not get to write.
   index_->execute("BEGIN IMMEDIATE");
-  std::set<std::string> known, unfinished;
-  for (Statement rows = index_->prepare("SELECT id, status FROM runs"); rows.step();) {
-    known.insert(rows.text(0));
-    if (rows.text(1) == "running")
-      unfinished.insert(rows.text(0));
+  // Both in falling order: two lists are walked side by side.
+  const std::vector<std::string> present = ids();
+  auto next = present.begin();
+  std::vector<std::string> gone, stale;
+  for (Statement rows =
+           index_->prepare("SELECT id, status = 'running' FROM runs ORDER BY id DESC");
+       rows.step();) {
+    const std::string id = rows.text(0);
+    for (; next != present.end() && *next > id; ++next)
+      stale.push_back(*next);
+    const bool isPresent = next != present.end() && *next == id;
+    if (!isPresent)
+      gone.push_back(id);
+    else if (rows.integer(1) != 0)
+      stale.push_back(id);
+    next += isPresent ? 1 : 0;
   }
-  std::vector<std::string> present = ids();
-  std::set<std::string> left(known);
-  for (const std::string &id : present) {
-    left.erase(id);
-    if (!known.contains(id) || unfinished.contains(id))
-      put(readRun(runs() / id));
-  }
-  for (const std::string &id : left)
+  stale.insert(stale.end(), next, present.end());
+  for (const std::string &id : stale)
+    put(readRun(runs() / id));
+  for (const std::string &id : gone)
     index_->prepare("DELETE FROM runs WHERE id = ?").bind(1, id).execute();
   index_->execute("COMMIT");
 }

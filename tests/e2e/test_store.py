@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -256,7 +257,7 @@ def test_progress_is_one_line_on_a_terminal_and_none_in_a_pipe(archive, store):
     module = archive.with_name("progress.rtm")
     compile_it = ("rtorch-compile", archive, "-o", module, "--store", store)
     run_it = ("rtorch-run", module, "--inputs", archive.with_name("rows.npz"), "--store", store)
-    for words, expected in ((compile_it, "import"), (run_it, "run 1 of 1")):
+    for words, expected in ((compile_it, "codegen 1 of"), (run_it, "run 1 of 1")):
         shown = on_terminal(harness.BUILD / "bin" / words[0], *words[1:])
         assert expected in shown
         assert "\n" not in shown
@@ -396,6 +397,19 @@ def test_exports_are_complete_or_absent(archive, store, tmp_path):
     done = harness.command(*export, "-o", tmp_path / "none" / "run.json")
     assert done.returncode == 1
     assert "cannot create" in done.stderr
+    # A disk that is full, after the first bytes.
+    words = [harness.BUILD / "bin" / export[0], *export[1:], "-o", tmp_path / "full.json"]
+    done = subprocess.run(
+        list(map(str, words)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        restore_signals=False,  # the signal of that limit stays ignored
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert not list(tmp_path.glob("full.json*"))
 
 
 SCHEMAS = harness.ROOT / "docs" / "reference" / "schemas"

@@ -113,7 +113,7 @@ int run(Arguments &arguments) {
   if (options.weights == "external")
     options.weights = std::filesystem::path(output).replace_extension(".rtch").string();
   Progress progress(!arguments.quiet);
-  options.progress = [&](const std::string &phase) { progress.show(phase + " ..."); };
+  options.progress = [&](const std::string &what) { progress.show(what + " ..."); };
   compiler::Report report;
   std::string error;
   Recording recording(

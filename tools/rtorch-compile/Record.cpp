@@ -25,6 +25,7 @@ Fields factsOfCompile(const std::string &input, const std::string &output,
   Json choices{{"target_cpu", options.targetCpu},
                {"emit", emit},
                {"threads", options.threads},
+               {"weights", options.weights},
                {"cross_check", options.crossCheck}};
   return {{"model", std::filesystem::path(input).stem().string()},
           {"subject", raw(subject)},

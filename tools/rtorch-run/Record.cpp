@@ -18,7 +18,8 @@ record::Fields factsOf(const Options &options) {
   const Json subject{
       {"path", std::filesystem::absolute(options.module, ignored).string()},
       {"hash", tools::hashOfModule(options.module)},
-      {"inputs", options.inputs}};
+      {"inputs", options.inputs},
+      {"weights", options.weights}};
   const Json choices{{"threads", options.threads},
                      {"repeat", options.repeat},
                      {"relayout", options.relayout},

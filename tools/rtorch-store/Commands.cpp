@@ -1,6 +1,7 @@
 #include "tools/rtorch-store/Commands.h"
 
 #include "tools/rtorch-store/Table.h"
+#include "tools/rtorch-store/Units.h"
 
 #include <chrono>
 #include <cmath>
@@ -35,8 +36,10 @@ void printEntries(const std::string &title, const Json &object) {
   Table table({}, 100);
   for (const auto &[name, value] : object.items())
     if (!value.is_array() && !value.is_object())
-      table.add(
-          {"  " + name, value.is_string() ? value.get<std::string>() : value.dump()});
+      table.add({"  " + name, value.is_string() ? value.get<std::string>()
+                              : value.is_number()
+                                  ? printValue(unitOf(name), value.get<double>())
+                                  : value.dump()});
   std::cout << table.text();
 }
 
@@ -71,9 +74,11 @@ void printMetrics(const RunFile &run) {
     return;
   Table table({"metric", "count", "min", "p50", "p90", "p99", "max"});
   for (const auto &[name, metric] : run.metrics)
-    table.add({name, std::to_string(metric.count), printNumber(metric.least),
-               printNumber(metric.p50), printNumber(metric.p90),
-               printNumber(metric.p99), printNumber(metric.greatest)});
+    table.add(
+        {name, std::to_string(metric.count), printValue(unitOf(name), metric.least),
+         printValue(unitOf(name), metric.p50), printValue(unitOf(name), metric.p90),
+         printValue(unitOf(name), metric.p99),
+         printValue(unitOf(name), metric.greatest)});
   std::cout << table.text();
 }
 
@@ -129,7 +134,11 @@ int showRun(store::Store &store, const std::string &id, bool json) {
     printLargest("slowest phases", results->value("phases", Json()), 5);
     printLargest("slowest kernels", results->value("kernels", Json()), 5);
     printEntries("layouts", results->value("layouts", Json()));
-    printList("copies", results->value("copies", Json()));
+    printList("copies that eager's strides or aliasing need",
+              results->value("copies", Json()));
+    printList("ops that need activations in rows again",
+              results->value("layout_copies", Json()));
+    printList("checked at each call", results->value("open_checks", Json()));
   }
   printMetrics(run);
   printList("problems", run.problems);
@@ -172,7 +181,7 @@ int compareRuns(store::Store &store, const std::vector<std::string> &ids, bool j
   for (const store::MetricDelta &row : result.metrics) {
     std::vector<std::string> cells{row.name};
     for (double value : row.values)
-      cells.push_back(printNumber(value));
+      cells.push_back(printValue(unitOf(row.name), value));
     cells.push_back(row.ratio ? printNumber(*row.ratio) : "-");
     metrics.add(cells);
   }

@@ -34,8 +34,9 @@ struct Options {
   /// A folder of compiled kernels, which other compilations share; empty: none.
   std::string kernelCache;
   uint64_t kernelCacheBytes = 1 << 30; ///< the least recently used go beyond this size
-  /// Called at the start of each phase, for progress.
-  std::function<void(const std::string &phase)> progress;
+  /// Called with what is being done, at the start of each phase and after each kernel,
+  /// by one thread at a time.
+  std::function<void(const std::string &what)> progress;
 };
 
 /// What was compiled, and what it cost.
