@@ -40,7 +40,12 @@ class UnsupportedOpError(CompileError):
     """A graph with ops, or uses of ops, that rtorch does not support; all are named."""
 
 
+class CheckpointError(Error):
+    """A checkpoint that is damaged, does not fit what it is loaded into, or is not saved."""
+
+
 _FAMILIES = {
+    "RT_CHECKPOINT": CheckpointError,
     "RT_ARGUMENT": ArgumentError,
     "RT_LAYOUT": LayoutError,
     "RT_MODULE": ModuleError,

@@ -1,7 +1,9 @@
 // The module rtorch._native: the compiler and the runtime for Python.
 #include "compiler/include/rtorch/compiler.h"
+#include "python/src/Checkpoint.h"
 #include "python/src/Errors.h"
 #include "python/src/Module.h"
+#include "python/src/Record.h"
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -81,4 +83,23 @@ PYBIND11_MODULE(_native, m) {
       .def("states", &python::Module::states)
       .def("describe", &python::Module::describe)
       .def_property_readonly("copies", &python::Module::copies);
+  m.def("save_checkpoint", &python::saveCheckpoint, py::arg("path"), py::arg("tensors"),
+        py::arg("user"), py::arg("sync") = true);
+  py::class_<python::Checkpoint>(m, "Checkpoint")
+      .def(py::init<const std::string &>(), py::arg("path"))
+      .def("tensors", &python::Checkpoint::tensors)
+      .def("user", &python::Checkpoint::user)
+      .def("describe", &python::Checkpoint::describe)
+      .def("load_into", &python::Checkpoint::loadInto, py::arg("tensors"),
+           py::arg("strict") = true);
+  py::class_<python::RecordedRun>(m, "RecordedRun")
+      .def(py::init<const std::string &, const py::dict &,
+                    const std::optional<std::string> &>(),
+           py::arg("kind"), py::arg("facts"), py::arg("store") = py::none())
+      .def("event", &python::RecordedRun::event, py::arg("name"), py::arg("fields"))
+      .def("metric", &python::RecordedRun::metric, py::arg("name"), py::arg("value"))
+      .def("finish", &python::RecordedRun::finish, py::arg("status"),
+           py::arg("results"))
+      .def_property_readonly("id", &python::RecordedRun::id)
+      .def_property_readonly("directory", &python::RecordedRun::directory);
 }
