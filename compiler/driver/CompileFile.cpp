@@ -4,6 +4,7 @@
 #include "compiler/emit/KernelCache.h"
 #include "compiler/emit/LinkElf.h"
 #include "compiler/emit/ModuleBuilder.h"
+#include "compiler/emit/StaticLibrary.h"
 #include "compiler/fold/FoldConstants.h"
 #include "compiler/import/GraphReader.h"
 #include "compiler/import/ToRt.h"
@@ -17,6 +18,8 @@
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/xxhash.h"
 
 #include <chrono>
 #include <fstream>
@@ -26,6 +29,17 @@ using namespace mlir;
 
 namespace rtorch::compiler {
 namespace {
+
+/// The program for one of the CPUs that the module is for.
+struct Level {
+  codegen::Target target;
+  OwningOpRef<ModuleOp> module;
+  std::optional<fold::FoldedStorages> folded;
+  std::vector<emit::CompiledKernel> kernels;
+  emit::ExternalWeights external; // where the weights are left out
+  OwningOpRef<ModuleOp> init;
+  std::vector<emit::ConstantSource> constants; // of its manifest
+};
 
 /// One compilation: its state, phase after phase.
 class Compilation {
@@ -44,19 +58,28 @@ private:
   llvm::Error phase(const std::string &name, Phase body);
   llvm::Error read(const std::string &input);
   llvm::Error import();
-  llvm::Error runPasses(llvm::function_ref<void(PassManager &)> build);
-  llvm::Error foldConstants();
-  llvm::Error deferConstants();
-  llvm::Error compileInit();
+  llvm::Error runPasses(ModuleOp module, llvm::function_ref<void(PassManager &)> build);
+  llvm::Error chooseTargets();
+  llvm::Error lower(Level &level);
+  llvm::Error foldConstants(Level &level);
+  llvm::Error deferConstants(Level &level);
   llvm::Error link();
   int64_t firstFreeStorage() const;
-  llvm::Error compile();
+  llvm::Error compile(Level &level);
+  llvm::Error compileInit(Level &level);
+  std::string symbolPrefix(const Level &level, llvm::StringRef kind) const;
+  std::vector<std::string> takeObjects();
   llvm::Error write(const std::string &output);
   llvm::Error writeText(const std::string &output, llvm::StringRef text);
-  llvm::Error writeModule(const std::string &output, const emit::BuiltModule &built);
-  std::string kernelTexts(
-      llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const;
-  std::span<const std::byte> storage(int64_t number) const;
+  llvm::Error build();
+  void shareConstants();
+  llvm::Error writeModule(const std::string &output);
+  llvm::Error writeLibrary(const std::string &output, std::span<const std::byte> image);
+  llvm::Error writeHeader(const std::string &output);
+  std::string levelTexts(llvm::function_ref<std::string(const Level &)> text) const;
+  std::string kernelTexts(std::string emit::CompiledKernel::*text,
+                          std::string codegen::ObjectCode::*codeText = nullptr) const;
+  std::span<const std::byte> storage(const Level &level, int64_t number) const;
   void collect(Diagnostic &diagnostic);
   llvm::Error diagnosed(const std::string &fallback);
 
@@ -66,12 +89,10 @@ private:
   std::string messages_;
   ScopedDiagnosticHandler handler_;
   std::optional<importer::Program> program_;
-  OwningOpRef<ModuleOp> module_;
-  std::optional<codegen::Target> target_;
-  std::optional<fold::FoldedStorages> folded_;
-  std::vector<emit::CompiledKernel> kernels_;
-  emit::ExternalWeights external_; // where the weights are left out
-  OwningOpRef<ModuleOp> init_;
+  OwningOpRef<ModuleOp> module_;            // what all levels begin with
+  std::vector<Level> levels_;               // the most demanding first
+  std::vector<format::Manifest> manifests_; // of the levels
+  std::string name_;                        // for C
   std::string elf_;
 };
 
@@ -134,11 +155,12 @@ llvm::Error Compilation::import() {
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::runPasses(llvm::function_ref<void(PassManager &)> build) {
+llvm::Error Compilation::runPasses(ModuleOp module,
+                                   llvm::function_ref<void(PassManager &)> build) {
   PassManager pm(&context_);
   build(pm);
   dumpAfter(pm, options_.dumpAfter);
-  if (failed(pm.run(*module_)))
+  if (failed(pm.run(module)))
     return diagnosed("a pass failed");
   return llvm::Error::success();
 }
@@ -151,39 +173,48 @@ int64_t Compilation::firstFreeStorage() const {
   return next;
 }
 
-llvm::Error Compilation::deferConstants() {
+llvm::Error Compilation::deferConstants(Level &level) {
   auto weights = weightsOf(*program_);
   if (!weights)
     return weights.takeError();
-  external_.weights = std::move(*weights);
-  report_.weights = external_.weights.size();
-  auto deferred = fold::deferConstants(*module_, firstFreeStorage());
+  level.external.weights = std::move(*weights);
+  report_.weights = level.external.weights.size();
+  auto deferred = fold::deferConstants(*level.module, firstFreeStorage());
   if (!deferred)
     return deferred.takeError();
-  init_ = std::move(deferred->module);
-  external_.init = init_ ? *init_ : ModuleOp();
-  external_.initStorages = std::move(deferred->storages);
-  if (llvm::is_contained(options_.dumpAfter, "fold"))
-    module_->print(llvm::errs());
+  level.init = std::move(deferred->module);
+  level.external.init = level.init ? *level.init : ModuleOp();
+  level.external.initStorages = std::move(deferred->storages);
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::foldConstants() {
-  if (!options_.weights.empty())
-    return deferConstants();
-  folded_.emplace(firstFreeStorage());
-  if (auto error = fold::foldConstants(
-          *module_, [this](int64_t number) { return storage(number); },
-          options_.threads, *folded_))
-    return error;
-  report_.foldedConstants = folded_->count();
-  report_.foldedBytes = folded_->totalBytes();
+llvm::Error Compilation::foldConstants(Level &level) {
+  if (!options_.weights.empty()) {
+    if (llvm::Error error = deferConstants(level))
+      return error;
+  } else {
+    level.folded.emplace(firstFreeStorage());
+    if (auto error = fold::foldConstants(
+            *level.module, [&](int64_t number) { return storage(level, number); },
+            options_.threads, *level.folded))
+      return error;
+    report_.foldedConstants = level.folded->count();
+    report_.foldedBytes = level.folded->totalBytes();
+  }
   if (llvm::is_contained(options_.dumpAfter, "fold"))
-    module_->print(llvm::errs());
+    level.module->print(llvm::errs());
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::compile() {
+/// "rtk_" for kernels of the only level, "rtk1_" for those of the next; behind the
+/// module's name where they meet those of other modules.
+std::string Compilation::symbolPrefix(const Level &level, llvm::StringRef kind) const {
+  size_t number = &level - levels_.data();
+  std::string prefix = name_.empty() ? "" : name_ + "_";
+  return prefix + kind.str() + (number ? std::to_string(number) : "") + "_";
+}
+
+llvm::Error Compilation::compile(Level &level) {
   emit::CompileOptions compile;
   compile.threads = options_.threads;
   compile.mlirText = options_.output == Output::Mlir;
@@ -198,30 +229,32 @@ llvm::Error Compilation::compile() {
   bool onlyObjects =
       !compile.mlirText && !compile.emit.llvmText && !compile.emit.assemblyText;
   if (!options_.kernelCache.empty() && onlyObjects)
-    compile.cache = &cache.emplace(options_.kernelCache, *target_);
-  auto kernels = emit::compileKernels(*module_, *target_, compile);
+    compile.cache = &cache.emplace(options_.kernelCache, level.target);
+  compile.symbolPrefix = symbolPrefix(level, "rtk");
+  auto kernels = emit::compileKernels(*level.module, level.target, compile);
   if (!kernels)
     return kernels.takeError();
-  kernels_ = std::move(*kernels);
-  report_.distinctKernels = kernels_.size();
-  report_.cachedKernels =
-      std::ranges::count_if(kernels_, &emit::CompiledKernel::cached);
-  if (cache && report_.cachedKernels < report_.distinctKernels)
+  level.kernels = std::move(*kernels);
+  report_.distinctKernels += level.kernels.size();
+  uint64_t cached = std::ranges::count_if(level.kernels, &emit::CompiledKernel::cached);
+  report_.cachedKernels += cached;
+  if (cache && cached < level.kernels.size())
     cache->prune(options_.kernelCacheBytes);
-  for (const emit::CompiledKernel &kernel : kernels_)
+  for (const emit::CompiledKernel &kernel : level.kernels)
     report_.kernelSeconds.emplace_back(
-        kernel.name, (kernel.emitMs + kernel.code.times.total()) * 1e-3);
+        levels_.size() == 1 ? kernel.name : kernel.name + "@" + level.target.cpu,
+        (kernel.emitMs + kernel.code.times.total()) * 1e-3);
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::compileInit() {
+llvm::Error Compilation::compileInit(Level &level) {
   emit::CompileOptions compile;
   compile.threads = options_.threads;
-  compile.symbolPrefix = "rti_";
-  auto kernels = emit::compileKernels(*init_, *target_, compile);
+  compile.symbolPrefix = symbolPrefix(level, "rti");
+  auto kernels = emit::compileKernels(*level.init, level.target, compile);
   if (!kernels)
     return kernels.takeError();
-  external_.initKernels = std::move(*kernels);
+  level.external.initKernels = std::move(*kernels);
   return llvm::Error::success();
 }
 
@@ -246,101 +279,215 @@ llvm::Error Compilation::writeText(const std::string &output, llvm::StringRef te
   return llvm::Error::success();
 }
 
-std::string Compilation::kernelTexts(
-    llvm::function_ref<const std::string &(const emit::CompiledKernel &)> text) const {
+/// One text after another; of several levels each with its CPU above.
+std::string
+Compilation::levelTexts(llvm::function_ref<std::string(const Level &)> text) const {
   std::string all;
-  for (const emit::CompiledKernel &kernel : kernels_)
-    all += "// kernel " + kernel.name + "\n" + text(kernel) + "\n";
+  for (const Level &level : levels_) {
+    if (levels_.size() > 1)
+      all += "// CPU " + level.target.cpu + "\n";
+    all += text(level);
+  }
   return all;
 }
 
-std::span<const std::byte> Compilation::storage(int64_t number) const {
+std::string Compilation::kernelTexts(std::string emit::CompiledKernel::*text,
+                                     std::string codegen::ObjectCode::*codeText) const {
+  return levelTexts([&](const Level &level) {
+    std::string all;
+    for (const emit::CompiledKernel &kernel : level.kernels)
+      all += "// kernel " + kernel.name + "\n" +
+             (codeText ? kernel.code.*codeText : kernel.*text) + "\n";
+    return all;
+  });
+}
+
+std::span<const std::byte> Compilation::storage(const Level &level,
+                                                int64_t number) const {
   for (const auto *payloads : {&program_->weights, &program_->constants})
     for (const auto &[name, payload] : *payloads)
       if (payload.storage == number)
         return payload.bytes;
-  return folded_ ? folded_->bytes(number) : std::span<const std::byte>();
+  return level.folded ? level.folded->bytes(number) : std::span<const std::byte>();
 }
 
-llvm::Error Compilation::writeModule(const std::string &output,
-                                     const emit::BuiltModule &built) {
-  emit::StorageBytes storages = [this](int64_t number) { return storage(number); };
-  // The next constant is packed while one is written.
-  std::vector<std::byte> buffers[2];
-  size_t turn = 0;
-  auto pack = [&](size_t index) {
-    return emit::constantBytes(built.constants[index], storages, buffers[turn++ % 2]);
-  };
-  auto policy = options_.threads == 1 ? std::launch::deferred : std::launch::async;
-  std::future<std::span<const std::byte>> next;
-  const auto &constants = built.manifest.constants;
-  auto isInFile = [](const format::Constant &constant) {
-    return constant.kind == format::Constant::Kind::File;
-  };
-  auto provider = [&](size_t index) {
-    std::span<const std::byte> bytes = next.valid() ? next.get() : pack(index);
-    auto following =
-        std::find_if(constants.begin() + index + 1, constants.end(), isInFile);
-    // Buffers alternate by the order of writing, whatever is left out between.
-    if (following != constants.end())
-      next = std::async(policy, pack, following - constants.begin());
+/// Describes each level.
+llvm::Error Compilation::build() {
+  for (Level &level : levels_) {
+    auto built = emit::buildModule(
+        *level.module, program_->name, level.target, level.kernels,
+        [&](int64_t number) { return storage(level, number); },
+        options_.weights.empty() ? nullptr : &level.external);
+    if (!built)
+      return built.takeError();
+    manifests_.push_back(std::move(built->manifest));
+    level.constants = std::move(built->constants);
+  }
+  if (levels_.size() > 1)
+    shareConstants();
+  for (const auto &[level, index] : format::constantsToWrite(manifests_))
+    report_.constantBytes += manifests_[level].constants[index].bytes;
+  return llvm::Error::success();
+}
+
+/// Gives constants that are equal in several levels one place in the file: the same
+/// storage, packed alike. What a level computed is known by its bytes.
+void Compilation::shareConstants() {
+  const int64_t firstFolded = firstFreeStorage();
+  format::layOutConstants(manifests_, [&](size_t number, size_t index) {
+    const emit::ConstantSource &source = levels_[number].constants[index];
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    if (source.storage < firstFolded) {
+      stream << source.storage;
+    } else {
+      auto bytes = storage(levels_[number], source.storage);
+      llvm::XXH128_hash_t hash = llvm::xxh3_128bits(
+          {reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()});
+      stream << "computed " << hash.high64 << ' ' << hash.low64;
+    }
+    if (source.packed)
+      for (int64_t part : {source.elementBytes, source.columns, source.k, source.n,
+                           source.offset, source.rowStride, source.columnStride})
+        stream << ' ' << part;
+    return text;
+  });
+}
+
+/// Gives the constants' bytes in the order of writing; one is packed while the one
+/// before it is written.
+class ConstantPacker {
+public:
+  using Pack = std::function<std::span<const std::byte>(
+      size_t level, size_t index, std::vector<std::byte> &buffer)>;
+  ConstantPacker(std::span<const format::Manifest> levels, Pack pack, bool parallel)
+      : order_(format::constantsToWrite(levels)), pack_(std::move(pack)),
+        policy_(parallel ? std::launch::async : std::launch::deferred) {}
+
+  std::span<const std::byte> next() {
+    std::span<const std::byte> bytes = pending_.valid() ? pending_.get() : pack(turn_);
+    if (++turn_ < order_.size())
+      pending_ = std::async(policy_, [this, turn = turn_] { return pack(turn); });
     return bytes;
-  };
-  auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)),
-                                       built.manifest, provider);
-  if (error)
+  }
+
+private:
+  std::span<const std::byte> pack(size_t turn) {
+    return pack_(order_[turn].first, order_[turn].second, buffers_[turn % 2]);
+  }
+
+  std::vector<std::pair<size_t, size_t>> order_;
+  Pack pack_;
+  std::launch policy_;
+  std::vector<std::byte> buffers_[2];
+  size_t turn_ = 0;
+  std::future<std::span<const std::byte>> pending_; // ends before the buffers
+};
+
+llvm::Error Compilation::writeModule(const std::string &output) {
+  ConstantPacker packer(
+      manifests_,
+      [this](size_t level, size_t index, std::vector<std::byte> &buffer) {
+        return emit::constantBytes(
+            levels_[level].constants[index],
+            [&](int64_t number) { return storage(levels_[level], number); }, buffer);
+      },
+      options_.threads != 1);
+  auto provider = [&](size_t, size_t) { return packer.next(); };
+  if (options_.output == Output::Static) {
+    std::vector<std::byte> image;
+    if (auto error = format::writeModuleImage(image, {}, manifests_, provider))
+      return failure(error->message);
+    return writeLibrary(output, image);
+  }
+  if (auto error = format::writeModuleFile(output, std::as_bytes(std::span(elf_)),
+                                           manifests_, provider))
     return failure(error->message);
   uint64_t bytes = 0;
   if (!llvm::sys::fs::file_size(output, bytes))
     report_.fileBytes = bytes;
-  for (const format::Constant &constant : llvm::make_filter_range(constants, isInFile))
-    report_.constantBytes += constant.bytes;
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::writeHeader(const std::string &output) {
+  return writeText(output, emit::headerText(name_, manifests_.front()));
+}
+
+llvm::Error Compilation::writeLibrary(const std::string &output,
+                                      std::span<const std::byte> image) {
+  std::vector<std::string> symbols;
+  for (const format::Manifest &manifest : manifests_)
+    for (const format::Kernel &kernel : manifest.kernels)
+      symbols.push_back(kernel.symbol);
+  auto table =
+      emit::embedModule(levels_.front().target, name_, image, std::move(symbols));
+  if (!table)
+    return table.takeError();
+  std::vector<std::string> objects = takeObjects();
+  for (const std::string &object : objects)
+    report_.codeBytes += object.size();
+  objects.push_back(std::move(*table));
+  llvm::SmallString<128> header(output);
+  llvm::sys::path::remove_filename(header);
+  llvm::sys::path::append(header, name_ + ".h");
+  if (llvm::Error error = writeHeader(std::string(header)))
+    return error;
+  if (llvm::Error error = emit::writeStaticLibrary(output, objects))
+    return error;
+  uint64_t bytes = 0;
+  if (!llvm::sys::fs::file_size(output, bytes))
+    report_.fileBytes = bytes;
   return llvm::Error::success();
 }
 
 llvm::Error Compilation::write(const std::string &output) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
+  auto printed = [](ModuleOp module) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    module.print(stream);
+    return text;
+  };
   switch (options_.output) {
   case Output::Rt:
+    return writeText(output, printed(*module_));
   case Output::Schedule:
-    module_->print(stream);
-    return writeText(output, text);
+    return writeText(output, levelTexts([&](const Level &level) {
+                       return printed(ModuleOp(*level.module));
+                     }));
   case Output::Mlir:
-    return writeText(
-        output, kernelTexts([](auto &kernel) -> auto & { return kernel.mlirText; }));
+    return writeText(output, kernelTexts(&emit::CompiledKernel::mlirText));
   case Output::Llvm:
-    return writeText(output, kernelTexts([](auto &kernel) -> auto & {
-                       return kernel.code.llvmText;
-                     }));
+    return writeText(output, kernelTexts(nullptr, &codegen::ObjectCode::llvmText));
   case Output::Assembly:
-    return writeText(output, kernelTexts([](auto &kernel) -> auto & {
-                       return kernel.code.assemblyText;
-                     }));
+    return writeText(output, kernelTexts(nullptr, &codegen::ObjectCode::assemblyText));
   case Output::Object:
     return writeText(output, elf_);
   case Output::Module:
+  case Output::Static:
+  case Output::Header:
     break;
   }
-  if (!options_.weights.empty())
+  if (!options_.weights.empty() && options_.output != Output::Header)
     if (auto error = saveWeights(*program_, options_.weights))
       return error;
-  auto built = emit::buildModule(
-      *module_, program_->name, *target_, kernels_,
-      [this](int64_t number) { return storage(number); },
-      options_.weights.empty() ? nullptr : &external_);
-  if (!built)
-    return built.takeError();
-  return writeModule(output, *built);
+  if (llvm::Error error = build())
+    return error;
+  return options_.output == Output::Header ? writeHeader(output) : writeModule(output);
+}
+
+std::vector<std::string> Compilation::takeObjects() {
+  std::vector<std::string> objects;
+  for (Level &level : levels_)
+    for (auto *kernels : {&level.kernels, &level.external.initKernels})
+      for (emit::CompiledKernel &kernel : *kernels)
+        objects.push_back(std::move(kernel.code.object));
+  return objects;
 }
 
 llvm::Error Compilation::link() {
-  std::vector<std::string> objects;
-  for (auto *kernels : {&kernels_, &external_.initKernels})
-    for (emit::CompiledKernel &kernel : *kernels)
-      objects.push_back(std::move(kernel.code.object));
+  std::vector<std::string> objects = takeObjects();
   if (objects.empty()) {
-    auto object = emit::emptyObject(*target_);
+    auto object = emit::emptyObject(levels_.front().target);
     if (!object)
       return object.takeError();
     objects.push_back(std::move(*object));
@@ -353,15 +500,61 @@ llvm::Error Compilation::link() {
   return llvm::Error::success();
 }
 
+/// The CPUs to compile for, the most demanding first.
+llvm::Error Compilation::chooseTargets() {
+  auto targets = codegen::resolveTargets(options_.targetCpu, options_.target);
+  if (!targets)
+    return targets.takeError();
+  for (codegen::Target &target : *targets) {
+    report_.targetCpu += (levels_.empty() ? "" : ",") + target.cpu;
+    levels_.emplace_back().target = std::move(target);
+  }
+  report_.levels = levels_.size();
+  report_.triple = levels_.front().target.triple;
+  return llvm::Error::success();
+}
+
+/// The graph to code for one CPU.
+llvm::Error Compilation::lower(Level &level) {
+  std::string suffix = levels_.size() == 1 ? "" : " " + level.target.cpu;
+  level.module = module_->clone();
+  if (auto error = phase("layouts" + suffix, [&] {
+        return runPasses(*level.module, [&](PassManager &pm) {
+          buildLayoutPipeline(pm, level.target);
+        });
+      }))
+    return error;
+  if (auto error = phase("fold" + suffix, [&] { return foldConstants(level); }))
+    return error;
+  if (auto error = phase("schedule" + suffix, [&] {
+        return runPasses(*level.module, [&](PassManager &pm) {
+          buildSchedulePipeline(pm, level.target);
+        });
+      }))
+    return error;
+  if (&level == &levels_.front())
+    summarize(*level.module, report_);
+  if (options_.output == Output::Schedule)
+    return llvm::Error::success();
+  if (auto error = phase("codegen" + suffix, [&] { return compile(level); }))
+    return error;
+  if (level.init)
+    return phase("init" + suffix, [&] { return compileInit(level); });
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::run(const std::string &input, const std::string &output) {
-  if (!options_.weights.empty() && options_.output != Output::Module)
+  bool isModule = llvm::is_contained({Output::Module, Output::Static, Output::Header},
+                                     options_.output);
+  if (!options_.weights.empty() && !isModule)
     return failure("weights are left out of modules only");
-  auto target = codegen::resolveTarget(options_.targetCpu);
-  if (!target)
-    return target.takeError();
-  target_ = *target;
-  report_.targetCpu = target_->cpu;
-  report_.triple = target_->triple;
+  if (options_.output == Output::Static || options_.output == Output::Header) {
+    llvm::StringRef stem = llvm::sys::path::stem(output);
+    stem.consume_front("lib");
+    name_ = emit::identifierOf(options_.name.empty() ? stem : options_.name);
+  }
+  if (auto error = chooseTargets())
+    return error;
   context_.getOrLoadDialect<rt::RtDialect>();
   context_.getOrLoadDialect<func::FuncDialect>();
   if (auto error = phase("read", [&] { return read(input); }))
@@ -369,29 +562,13 @@ llvm::Error Compilation::run(const std::string &input, const std::string &output
   if (auto error = phase("import", [&] { return import(); }))
     return error;
   if (auto error = phase("graph", [&] {
-        return runPasses([](PassManager &pm) { buildGraphPipeline(pm); });
+        return runPasses(*module_, [](PassManager &pm) { buildGraphPipeline(pm); });
       }))
     return error;
-  if (options_.output != Output::Rt) {
-    if (auto error = phase("layouts", [&] {
-          return runPasses([&](PassManager &pm) { buildLayoutPipeline(pm, *target_); });
-        }))
-      return error;
-    if (auto error = phase("fold", [&] { return foldConstants(); }))
-      return error;
-    if (auto error = phase("schedule", [&] {
-          return runPasses(
-              [&](PassManager &pm) { buildSchedulePipeline(pm, *target_); });
-        }))
-      return error;
-    summarize(*module_, report_);
-  }
-  if (options_.output != Output::Rt && options_.output != Output::Schedule)
-    if (auto error = phase("codegen", [&] { return compile(); }))
-      return error;
-  if (init_)
-    if (auto error = phase("init", [&] { return compileInit(); }))
-      return error;
+  if (options_.output != Output::Rt)
+    for (Level &level : levels_)
+      if (auto error = lower(level))
+        return error;
   if (options_.output == Output::Object || options_.output == Output::Module)
     if (auto error = phase("link", [&] { return link(); }))
       return error;

@@ -15,8 +15,10 @@ using format::text;
 namespace {
 
 const Description &descriptionOf(const rtorch_module &module) {
-  std::call_once(module.described,
-                 [&] { module.description = describe(module.module->manifest()); });
+  std::call_once(module.described, [&] {
+    module.description =
+        describe(module.module->manifest(), module.module->file().levels());
+  });
   return module.description;
 }
 
@@ -165,6 +167,64 @@ Status GivenWeights::add(const rtorch_named_tensor &tensor) {
 
 } // namespace
 
+namespace {
+
+/// The caller's options, checked.
+struct GivenOptions {
+  LoadOptions options;
+  GivenWeights given;
+  std::vector<NamedWeight> weights;
+
+  Status read(const rtorch_load_options *from) {
+    if (!from)
+      return {};
+    if (Status status = checkStruct(from, "load options"); !status.ok())
+      return status;
+    options.describe_only = from->describe_only != 0;
+    options.verify_constants = from->trust_constants == 0;
+    if (from->cpu_level)
+      options.cpu_level = from->cpu_level;
+    // From here on the caller's memory is ours to release, whatever happens.
+    if (from->release)
+      options.weights_owner = std::shared_ptr<const void>(
+          from->release_user ? from->release_user : &kNothing,
+          [release = from->release, user = from->release_user](const void *) {
+            release(user);
+          });
+    if (Status status = given.read(*from); !status.ok())
+      return status;
+    weights = given.weights();
+    options.weights = weights;
+    return {};
+  }
+};
+
+Status giveModule(core::Result<std::shared_ptr<const Module>> module,
+                  rtorch_module **out) {
+  if (!module.ok())
+    return std::move(module).takeStatus();
+  auto handle = std::make_unique<rtorch_module>();
+  handle->module = std::move(*module);
+  *out = handle.release();
+  return {};
+}
+
+Status checkEmbedded(const rtorch_embedded_module *embedded) {
+  if (Status status = checkStruct(embedded, "embedded module"); !status.ok())
+    return status;
+  if (!embedded->bytes || (!embedded->kernels && embedded->kernel_count != 0))
+    return usage("expected an embedded module as rtorch-compile writes it, but its "
+                 "bytes or kernels are NULL");
+  for (uint64_t i = 0; i < embedded->kernel_count; ++i)
+    if (!embedded->kernels[i].symbol || !embedded->kernels[i].function)
+      return usage(text("expected an embedded module as rtorch-compile writes it, but "
+                        "its kernel ",
+                        i, " is NULL"));
+  return {};
+}
+
+} // namespace
+
 rtorch_error *rtorch_module_load(const char *path, const rtorch_load_options *options,
                                  rtorch_module **out) {
   return guarded([&]() -> Status {
@@ -173,32 +233,31 @@ rtorch_error *rtorch_module_load(const char *path, const rtorch_load_options *op
     *out = nullptr;
     if (!path)
       return usage("expected the path of a module, but got NULL");
-    LoadOptions wanted;
-    GivenWeights given;
-    if (options) {
-      if (Status status = checkStruct(options, "load options"); !status.ok())
-        return status;
-      wanted.describe_only = options->describe_only != 0;
-      wanted.verify_constants = options->trust_constants == 0;
-      // From here on the caller's memory is ours to release, whatever happens.
-      if (options->release)
-        wanted.weights_owner = std::shared_ptr<const void>(
-            options->release_user ? options->release_user : &kNothing,
-            [release = options->release, user = options->release_user](const void *) {
-              release(user);
-            });
-      if (Status status = given.read(*options); !status.ok())
-        return status;
-    }
-    const std::vector<NamedWeight> weights = given.weights();
-    wanted.weights = weights;
-    auto module = Module::load(path, wanted);
-    if (!module.ok())
-      return std::move(module).takeStatus();
-    auto handle = std::make_unique<rtorch_module>();
-    handle->module = std::move(*module);
-    *out = handle.release();
-    return {};
+    GivenOptions wanted;
+    if (Status status = wanted.read(options); !status.ok())
+      return status;
+    return giveModule(Module::load(path, wanted.options), out);
+  });
+}
+
+rtorch_error *rtorch_module_open_embedded(const rtorch_embedded_module *embedded,
+                                          const rtorch_load_options *options,
+                                          rtorch_module **out) {
+  return guarded([&]() -> Status {
+    if (!out)
+      return usage("expected a place for the module, but got NULL");
+    *out = nullptr;
+    if (Status status = checkEmbedded(embedded); !status.ok())
+      return status;
+    GivenOptions wanted;
+    if (Status status = wanted.read(options); !status.ok())
+      return status;
+    return giveModule(
+        Module::openEmbedded({static_cast<const std::byte *>(embedded->bytes),
+                              size_t(embedded->byte_count)},
+                             {embedded->kernels, size_t(embedded->kernel_count)},
+                             embedded->name ? embedded->name : "", wanted.options),
+        out);
   });
 }
 
@@ -219,7 +278,7 @@ rtorch_error *rtorch_module_describe(const rtorch_module *module,
     info.producer = m.producer.c_str();
     info.triple = m.triple.c_str();
     info.cpu = m.cpu.c_str();
-    info.features = descriptionOf(*module).features.data();
+    info.features = descriptionOf(*module).features[module->module->level()].data();
     info.feature_count = uint32_t(m.features.size());
     info.argument_count = uint32_t(m.arguments.size());
     info.result_count = uint32_t(m.results.size());
@@ -232,9 +291,57 @@ rtorch_error *rtorch_module_describe(const rtorch_module *module,
     info.constant_bytes = trailer.constants_bytes;
     info.file_bytes = module->module->file().bytes().size();
     info.weight_count = uint32_t(m.weights.size());
+    info.level_count = uint32_t(module->module->file().levels().size());
+    info.level = uint32_t(module->module->level());
+    info.step_count = uint32_t(m.steps.size());
     give(info, out);
     return {};
   });
+}
+
+rtorch_error *rtorch_module_level(const rtorch_module *module, uint32_t index,
+                                  rtorch_level_info *out) {
+  return guarded([&]() -> Status {
+    if (Status status = checkHandle(module, "module"); !status.ok())
+      return status;
+    if (Status status = checkStruct(out, "info"); !status.ok())
+      return status;
+    const auto levels = module->module->file().levels();
+    if (index >= levels.size())
+      return usage(text("expected a level below ", levels.size(), ", but got ", index));
+    const format::Manifest &level = levels[index];
+    rtorch_level_info info{};
+    info.cpu = level.cpu.c_str();
+    info.features = descriptionOf(*module).features[index].data();
+    info.feature_count = uint32_t(level.features.size());
+    info.kernel_count = uint32_t(level.kernels.size());
+    info.launch_count = uint32_t(level.schedule.size());
+    give(info, out);
+    return {};
+  });
+}
+
+rtorch_error *rtorch_module_step(const rtorch_module *module, uint32_t index,
+                                 rtorch_step_info *out) {
+  return query(module, index, &format::Manifest::steps, "step", out,
+               [&](const format::Step &step, const Description &description) {
+                 const format::Manifest &m = module->module->manifest();
+                 rtorch_step_info info{};
+                 info.kind = int32_t(step.kind);
+                 info.depth = description.steps[index].depth;
+                 info.body = step.body;
+                 info.otherwise = step.otherwise;
+                 info.has_condition = !step.condition.empty();
+                 info.name = info.source = info.kernel = "";
+                 info.trips = description.steps[index].trips.c_str();
+                 if (step.kind == format::Step::Kind::Launch) {
+                   const format::Launch &launch = m.schedule[step.index];
+                   info.name = launch.name.c_str();
+                   info.source = launch.source.c_str();
+                   info.kernel = m.kernels[launch.kernel].name.c_str();
+                 }
+                 return info;
+               });
 }
 
 rtorch_error *rtorch_module_symbol(const rtorch_module *module, uint32_t index,

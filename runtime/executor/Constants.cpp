@@ -163,10 +163,9 @@ Status Constants::bindWeights(const Manifest &manifest,
   return differences.status("the weights do not fit the module");
 }
 
-Status Constants::bind(const format::ModuleFile &file,
+Status Constants::bind(const format::ModuleFile &file, const Manifest &manifest,
                        std::span<const NamedWeight> weights,
                        std::shared_ptr<const void> owner) {
-  const Manifest &manifest = file.manifest();
   const bool external = !manifest.weights.empty();
   if (external && weights.empty())
     return makeError(ErrorCode::ModuleWeights,
@@ -187,7 +186,7 @@ Status Constants::bind(const format::ModuleFile &file,
   for (size_t i = 0; i < bytes_.size(); ++i) {
     const Constant &constant = manifest.constants[i];
     if (constant.kind == Constant::Kind::File)
-      bytes_[i] = file.constant(i);
+      bytes_[i] = file.constant(constant);
     else if (constant.kind == Constant::Kind::Weight && !bytes_[i].data() &&
              constant.bytes != 0)
       return contradiction(text("no weight gives '", constant.name, "'"));

@@ -25,7 +25,7 @@ class Constants final {
 public:
   /// Finds or copies the bytes of constants in the file and of weights. Codes:
   /// ModuleWeights, CheckpointMismatch (all differences at once), ModulePlan.
-  core::Status bind(const format::ModuleFile &file,
+  core::Status bind(const format::ModuleFile &file, const format::Manifest &manifest,
                     std::span<const NamedWeight> weights,
                     std::shared_ptr<const void> owner);
   /// Runs the init schedule, packs, and lets go of what only these have read.

@@ -209,4 +209,38 @@ core::Status checkTarget(const std::string &triple, const std::string &cpu,
            ", which this CPU lacks; compile it with a --target-cpu that fits"));
 }
 
+core::Result<size_t> chooseLevel(std::span<const format::Manifest> levels,
+                                 std::string_view wanted) {
+  std::string known;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    const format::Manifest &level = levels[i];
+    if (wanted.empty() ? checkTarget(level.triple, level.cpu, level.features).ok()
+                       : level.cpu == wanted)
+      return i;
+    known += text(i == 0 ? "" : ", ", level.cpu);
+  }
+  if (wanted.empty())
+    return levels.size() - 1;
+  return core::makeError(ErrorCode::ModuleTarget,
+                         text("expected code for the CPU '", wanted,
+                              "', but the module has code for ", known));
+}
+
+core::Result<size_t> chooseRunnableLevel(std::span<const format::Manifest> levels,
+                                         std::string_view wanted) {
+  core::Result<size_t> chosen = chooseLevel(levels, wanted);
+  if (!chosen.ok())
+    return chosen;
+  const format::Manifest &level = levels[*chosen];
+  core::Status status = checkTarget(level.triple, level.cpu, level.features);
+  if (status.ok())
+    return chosen;
+  if (levels.size() == 1 || !wanted.empty())
+    return status;
+  return core::makeError(status.error().code,
+                         text("none of the module's ", levels.size(),
+                              " CPU levels can run here; of the least demanding: ",
+                              status.error().message));
+}
+
 } // namespace rtorch::executor

@@ -43,9 +43,27 @@ std::string describeCheck(const Manifest &manifest, const format::Check &check) 
               core::printExpr(manifest, check.rhs));
 }
 
+/// Describes the steps from `first` to `end`, and those within them: they nest, as the
+/// validator has checked.
+void describeSteps(const Manifest &manifest, uint32_t first, uint32_t end,
+                   uint32_t depth, std::vector<DescribedStep> &out) {
+  for (uint32_t i = first; i < end; ++i) {
+    const format::Step &step = manifest.steps[i];
+    DescribedStep &described = out.emplace_back();
+    described.depth = depth;
+    if (step.kind == format::Step::Kind::Launch)
+      continue;
+    if (step.kind == format::Step::Kind::Loop)
+      described.trips = core::printExpr(manifest, step.trips);
+    const uint32_t inner = step.body + step.otherwise;
+    describeSteps(manifest, i + 1, i + 1 + inner, depth + 1, out);
+    i += inner;
+  }
+}
+
 } // namespace
 
-Description describe(const Manifest &manifest) {
+Description describe(const Manifest &manifest, std::span<const Manifest> levels) {
   Description out;
   for (const format::Argument &argument : manifest.arguments) {
     DescribedTensor &described = out.arguments.emplace_back();
@@ -70,8 +88,11 @@ Description describe(const Manifest &manifest) {
     describeSpec(manifest, weight.tensor, out.weights.emplace_back());
   for (const format::Check &check : manifest.checks)
     out.checks.push_back(describeCheck(manifest, check));
-  for (const std::string &feature : manifest.features)
-    out.features.push_back(feature.c_str());
+  describeSteps(manifest, 0, uint32_t(manifest.steps.size()), 0, out.steps);
+  for (const Manifest &level : levels)
+    for (auto &features = out.features.emplace_back();
+         const std::string &feature : level.features)
+      features.push_back(feature.c_str());
   return out;
 }
 

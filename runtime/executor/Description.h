@@ -4,6 +4,7 @@
 #include "runtime/executor/Module.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,15 +20,24 @@ struct DescribedTensor {
   std::string view_of;                     // of a result that is a view
 };
 
+/// One step of the schedule.
+struct DescribedStep {
+  uint32_t depth = 0; // of the loops and branches around it
+  std::string trips;  // of a loop
+};
+
 struct Description {
   std::vector<DescribedTensor> arguments;
   std::vector<DescribedTensor> results;
   std::vector<DescribedTensor> states;
   std::vector<DescribedTensor> weights;
   std::vector<std::string> checks;
-  std::vector<const char *> features;
+  std::vector<DescribedStep> steps;
+  std::vector<std::vector<const char *>> features; // of each level
 };
 
-Description describe(const format::Manifest &manifest);
+/// Describes one level of a module, and what each of the levels needs.
+Description describe(const format::Manifest &manifest,
+                     std::span<const format::Manifest> levels);
 
 } // namespace rtorch::executor

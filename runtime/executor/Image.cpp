@@ -2,8 +2,10 @@
 
 #include "runtime/format/Text.h"
 
+#include <algorithm>
 #include <atomic>
 #include <dlfcn.h>
+#include <string_view>
 #include <utility>
 
 namespace rtorch::executor {
@@ -26,10 +28,12 @@ std::string freshName(int descriptor) {
 
 } // namespace
 
-Image::Image(Image &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+Image::Image(Image &&other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), kernels_(other.kernels_) {}
 
 Image &Image::operator=(Image &&other) noexcept {
   std::swap(handle_, other.handle_);
+  std::swap(kernels_, other.kernels_);
   return *this;
 }
 
@@ -49,7 +53,23 @@ core::Result<Image> Image::open(int descriptor, const std::string &path) {
                                       reason ? reason : "no reason given"));
 }
 
+Image Image::ofProgram(std::span<const rtorch_embedded_kernel> kernels) {
+  Image image;
+  image.kernels_ = kernels;
+  return image;
+}
+
 rtorch_kernel Image::find(const std::string &symbol) const {
+  if (!handle_) {
+    const auto found = std::ranges::lower_bound(
+        kernels_, std::string_view(symbol), {},
+        [](const rtorch_embedded_kernel &kernel) -> std::string_view {
+          return kernel.symbol;
+        });
+    if (found == kernels_.end() || found->symbol != symbol)
+      return nullptr;
+    return reinterpret_cast<rtorch_kernel>(found->function);
+  }
   return reinterpret_cast<rtorch_kernel>(dlsym(handle_, symbol.c_str()));
 }
 

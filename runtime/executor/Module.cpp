@@ -6,6 +6,7 @@
 #include "runtime/format/Text.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace rtorch::executor {
 
@@ -35,26 +36,69 @@ Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path &
   std::shared_ptr<Module> module(new Module);
   if (auto error = format::ModuleFile::open(path, module->file_))
     return fromFormat(std::move(*error));
+  if (Status status = module->prepare(path.string(), options, nullptr); !status.ok())
+    return status;
+  return std::shared_ptr<const Module>(std::move(module));
+}
+
+Result<std::shared_ptr<const Module>>
+Module::openEmbedded(std::span<const std::byte> bytes,
+                     std::span<const rtorch_embedded_kernel> kernels,
+                     const std::string &name, const LoadOptions &options) {
+  std::shared_ptr<Module> module(new Module);
+  if (auto error = format::ModuleFile::openMemory(bytes, name, module->file_))
+    return fromFormat(std::move(*error));
+  if (Status status = module->prepare(name, options, &kernels); !status.ok())
+    return status;
+  return std::shared_ptr<const Module>(std::move(module));
+}
+
+Status Module::choose(const LoadOptions &options) {
+  const auto levels = file_->levels();
+  std::string wanted = options.cpu_level;
+  if (wanted.empty())
+    if (const char *value = std::getenv("RTORCH_CPU_LEVEL"))
+      if (std::ranges::find(levels, value, &format::Manifest::cpu) != levels.end())
+        wanted = value;
+  Result<size_t> chosen = options.describe_only ? chooseLevel(levels, wanted)
+                                                : chooseRunnableLevel(levels, wanted);
+  if (!chosen.ok())
+    return std::move(chosen).takeStatus();
+  level_ = *chosen;
+  return {};
+}
+
+Status Module::prepare(const std::string &name, const LoadOptions &options,
+                       const std::span<const rtorch_embedded_kernel> *kernels) {
   if (options.verify_constants)
-    if (auto error = module->file_->verifyConstants()) {
-      error->message = text("'", path.string(), "': ", error->message);
+    if (auto error = file_->verifyConstants()) {
+      error->message = text("'", name, "': ", error->message);
       return fromFormat(std::move(*error));
     }
+  const auto named = [&](const Status &status) {
+    return core::Error{status.error().code,
+                       text("'", name, "': ", status.error().message),
+                       status.error().node, status.error().source};
+  };
+  if (Status status = choose(options); !status.ok())
+    return named(status);
   if (!options.describe_only)
-    if (Status status = module->constants_.bind(*module->file_, options.weights,
-                                                options.weights_owner);
+    if (Status status =
+            constants_.bind(*file_, manifest(), options.weights, options.weights_owner);
         !status.ok())
-      return core::makeError(status.error().code,
-                             text("'", path.string(), "': ", status.error().message));
-  if (Status status = module->shapeStates(); !status.ok())
+      return named(status);
+  if (Status status = shapeStates(); !status.ok())
     return status;
-  module->flattenSchedule();
-  module->findRoundExprs();
-  module->findRoundParts();
-  if (!options.describe_only)
-    if (Status status = module->link(path.string()); !status.ok())
-      return status;
-  return std::shared_ptr<const Module>(std::move(module));
+  flattenSchedule();
+  findRoundExprs();
+  findRoundParts();
+  if (options.describe_only)
+    return {};
+  if (Status status = openImage(name, kernels); !status.ok())
+    return status;
+  if (Status status = link(); !status.ok())
+    return named(status);
+  return {};
 }
 
 Status Module::shapeStates() {
@@ -77,28 +121,31 @@ Status Module::shapeStates() {
   return {};
 }
 
-Status Module::link(const std::string &path) {
-  const format::Manifest &m = manifest();
-  if (Status status = checkTarget(m.triple, m.cpu, m.features); !status.ok())
-    return core::makeError(status.error().code,
-                           text("'", path, "': ", status.error().message));
-  Result<Image> image = Image::open(file_->descriptor(), path);
+Status Module::openImage(const std::string &name,
+                         const std::span<const rtorch_embedded_kernel> *kernels) {
+  if (kernels) {
+    image_ = Image::ofProgram(*kernels);
+    return {};
+  }
+  Result<Image> image = Image::open(file_->descriptor(), name);
   if (!image.ok())
     return std::move(image).takeStatus();
   image_ = std::move(*image);
+  return {};
+}
+
+Status Module::link() {
+  const format::Manifest &m = manifest();
   for (size_t i = 0; i < launches_.size(); ++i) {
     const format::Kernel &kernel = m.kernels[m.schedule[i].kernel];
     launches_[i].kernel = image_.find(kernel.symbol);
     if (!launches_[i].kernel)
       return core::makeError(ErrorCode::ModuleLink,
-                             text("'", path, "': kernel '", kernel.name,
-                                  "' expected the symbol '", kernel.symbol,
-                                  "', but the image has none"));
+                             text("kernel '", kernel.name, "' expected the symbol '",
+                                  kernel.symbol, "', but the image has none"));
   }
   if (Status status = constants_.prepare(m, image_); !status.ok())
-    return core::Error{status.error().code,
-                       text("'", path, "': ", status.error().message),
-                       status.error().node, status.error().source};
+    return status;
   runnable_ = true;
   return {};
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace rtorch::executor {
@@ -22,6 +23,9 @@ struct LoadOptions {
   /// For a module that was compiled without its weights: all of them, by name. Their
   /// memory is used in place where it lies as the module needs it.
   std::span<const NamedWeight> weights = {};
+  /// The CPU whose code is to run, of those that the module has; empty: the best that
+  /// this CPU can run.
+  std::string cpu_level = {};
   /// Keeps that memory as long as the module lives.
   std::shared_ptr<const void> weights_owner = {};
 };
@@ -71,7 +75,16 @@ public:
   static core::Result<std::shared_ptr<const Module>>
   load(const std::filesystem::path &path, const LoadOptions &options);
 
-  const format::Manifest &manifest() const { return file_->manifest(); }
+  /// A module that is linked into the program: its bytes and kernels, which must stay.
+  /// The same codes.
+  static core::Result<std::shared_ptr<const Module>>
+  openEmbedded(std::span<const std::byte> bytes,
+               std::span<const rtorch_embedded_kernel> kernels, const std::string &name,
+               const LoadOptions &options);
+
+  /// Of the level that runs.
+  const format::Manifest &manifest() const { return file_->levels()[level_]; }
+  size_t level() const { return level_; }
   const format::ModuleFile &file() const { return *file_; }
   /// Whether the code is there (no describe_only).
   bool isRunnable() const { return runnable_; }
@@ -99,7 +112,14 @@ public:
 
 private:
   Module() = default;
-  core::Status link(const std::string &path);
+  /// What is left to do once the file is open. `kernels` are those of the program, if
+  /// that is where they are.
+  core::Status prepare(const std::string &name, const LoadOptions &options,
+                       const std::span<const rtorch_embedded_kernel> *kernels);
+  core::Status choose(const LoadOptions &options);
+  core::Status openImage(const std::string &name,
+                         const std::span<const rtorch_embedded_kernel> *kernels);
+  core::Status link();
   core::Status shapeStates();
   void flattenSchedule();
   void findRoundExprs();
@@ -107,6 +127,7 @@ private:
   void addCallStorage(uint32_t storage);
 
   std::unique_ptr<const format::ModuleFile> file_;
+  size_t level_ = 0;
   Image image_; // closed before file_
   Constants constants_;
   bool runnable_ = false;

@@ -11,7 +11,7 @@ constexpr uint32_t kPolynomial = 0x82F63B78u;
 
 using Tables = std::array<std::array<uint32_t, 256>, 8>;
 
-constexpr Tables makeTables() {
+Tables makeTables() {
   Tables tables{};
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t crc = i;
@@ -25,10 +25,15 @@ constexpr Tables makeTables() {
   return tables;
 }
 
-constexpr Tables kTables = makeTables();
+/// Made when first asked for: as a constant they would be a fortieth of the library.
+const Tables &tables() {
+  static const Tables made = makeTables();
+  return made;
+}
 
 /// Eight bytes a step ("slicing by eight"). Works on the inverted register.
 uint32_t updateByTable(uint32_t state, const unsigned char *data, size_t size) {
+  const Tables &table = tables();
   for (; size >= 8; data += 8, size -= 8) {
     uint64_t word = 0;
     for (size_t i = 0; i < 8; ++i)
@@ -36,10 +41,10 @@ uint32_t updateByTable(uint32_t state, const unsigned char *data, size_t size) {
     word ^= state;
     state = 0;
     for (size_t i = 0; i < 8; ++i)
-      state ^= kTables[7 - i][(word >> (8 * i)) & 0xFF];
+      state ^= table[7 - i][(word >> (8 * i)) & 0xFF];
   }
   for (; size; ++data, --size)
-    state = (state >> 8) ^ kTables[0][(state ^ *data) & 0xFF];
+    state = (state >> 8) ^ table[0][(state ^ *data) & 0xFF];
   return state;
 }
 

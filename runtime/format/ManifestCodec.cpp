@@ -146,4 +146,29 @@ FormatStatus decode(std::span<const std::byte> bytes, Manifest &manifest) {
   return std::nullopt;
 }
 
+std::vector<std::byte> encodeLevels(std::span<const Manifest> levels) {
+  Encoder encoder;
+  encoder(uint32_t(levels.size()));
+  for (const Manifest &level : levels)
+    encoder(level);
+  return std::move(encoder).take();
+}
+
+FormatStatus decodeLevels(std::span<const std::byte> bytes,
+                          std::vector<Manifest> &levels) {
+  Decoder decoder(bytes);
+  uint32_t count = 0;
+  decoder(count);
+  levels.clear();
+  for (uint32_t i = 0; i < count && i <= kMaxLevels && decoder.problem().empty(); ++i)
+    decoder(levels.emplace_back());
+  if (count <= kMaxLevels)
+    decoder.finish();
+  if (!decoder.problem().empty())
+    return formatError(FormatErrorKind::Damaged, text("manifest: ", decoder.problem()));
+  if (FormatStatus error = validateLevels(levels))
+    return formatError(FormatErrorKind::Damaged, std::move(error->message));
+  return std::nullopt;
+}
+
 } // namespace rtorch::format

@@ -2,6 +2,7 @@
 #include "runtime/format/ManifestCodec.h"
 #include "runtime/format/Text.h"
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 #include <vector>
@@ -334,5 +335,55 @@ private:
 } // namespace
 
 FormatStatus validate(const Manifest &manifest) { return Validator(manifest).run(); }
+
+namespace {
+
+/// What the caller of a module sees of a tensor, whatever the level.
+bool isSameTensor(const TensorSpec &a, const TensorSpec &b) {
+  return a.dtype == b.dtype && a.sizes.size() == b.sizes.size() &&
+         a.strides.size() == b.strides.size();
+}
+
+/// Where two levels promise something else; empty if nowhere.
+std::string differenceOf(const Manifest &a, const Manifest &b) {
+  const auto isSame = [](const auto &x, const auto &y) {
+    return x.name == y.name && isSameTensor(x.tensor, y.tensor);
+  };
+  const auto isSameLeaf = [&](const auto &x, const auto &y) {
+    return x.kind == y.kind && isSame(x, y) && x.constant == y.constant;
+  };
+  if (a.triple != b.triple)
+    return "target";
+  if (a.symbols != b.symbols)
+    return "symbols";
+  if (!std::ranges::equal(a.arguments, b.arguments, isSameLeaf))
+    return "arguments";
+  if (!std::ranges::equal(a.results, b.results, isSameLeaf))
+    return "results";
+  if (!std::ranges::equal(a.weights, b.weights, isSame))
+    return "weights";
+  if (!std::ranges::equal(a.states, b.states, isSame))
+    return "buffers";
+  return {};
+}
+
+} // namespace
+
+FormatStatus validateLevels(std::span<const Manifest> levels) {
+  if (levels.empty() || levels.size() > kMaxLevels)
+    return formatError(
+        FormatErrorKind::Inconsistent,
+        text("expected 1 to ", kMaxLevels, " CPU levels, but got ", levels.size()));
+  for (const Manifest &level : levels) {
+    if (FormatStatus error = validate(level))
+      return error;
+    if (std::string what = differenceOf(levels.front(), level); !what.empty())
+      return formatError(FormatErrorKind::Inconsistent,
+                         text("the ", what, " for CPU '", level.cpu,
+                              "' are others than those for '", levels.front().cpu,
+                              "'"));
+  }
+  return std::nullopt;
+}
 
 } // namespace rtorch::format

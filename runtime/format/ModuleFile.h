@@ -11,11 +11,15 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace rtorch::format {
 
 /// Version of everything in the file but the kernels' binary interface.
-inline constexpr uint16_t kFormatVersion = 3;
+inline constexpr uint16_t kFormatVersion = 4;
 /// Constants begin at a multiple of this.
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr char kMagic[8] = {'R', 'T', 'O', 'R', 'C', 'H', 'M', '\n'};
@@ -37,22 +41,48 @@ struct Trailer {
 };
 static_assert(sizeof(Trailer) == 64);
 
-/// Gives the bytes of constants[index]; called once for each of kind File, in order,
-/// while writing.
-/// The span need only live until the next call, so no second copy of weights is made.
+/// Gives the bytes of constants[index] of a level; called in order while writing, once
+/// for each place of kind File: not again for a constant that shares its place with an
+/// earlier one. The span need only live until the next call, so no second copy of
+/// weights is made.
+using LevelConstantProvider =
+    std::function<std::span<const std::byte>(size_t level, size_t index)>;
+/// The same for a module of one level.
 using ConstantProvider = std::function<std::span<const std::byte>(size_t index)>;
 
 /// Writes a module file to a temporary file beside `path` and renames it: `path` never
-/// holds half a module. The manifest's constants must lie in order without overlap, at
-/// the offsets that layOutConstants() gives, and the provider's spans must have their
-/// sizes. Equal input gives equal bytes.
+/// holds half a module. `levels` has one manifest for each CPU level, the most
+/// demanding first; all make the same promises. Their constants must lie in order
+/// without overlap, or where an earlier one of the same size lies, at the offsets that
+/// layOutConstants() gives, and the provider's spans must have their sizes. Equal input
+/// gives equal bytes.
+FormatStatus writeModuleFile(const std::filesystem::path &path,
+                             std::span<const std::byte> elf,
+                             std::span<const Manifest> levels,
+                             const LevelConstantProvider &constants);
 FormatStatus writeModuleFile(const std::filesystem::path &path,
                              std::span<const std::byte> elf, const Manifest &manifest,
                              const ConstantProvider &constants);
+/// The same into memory, for modules that are linked into programs.
+FormatStatus writeModuleImage(std::vector<std::byte> &out,
+                              std::span<const std::byte> elf,
+                              std::span<const Manifest> levels,
+                              const LevelConstantProvider &constants);
+
+/// The constants of kind File as (level, index), in the order of writing: each place
+/// once.
+std::vector<std::pair<size_t, size_t>>
+constantsToWrite(std::span<const Manifest> levels);
 
 /// Sets the offsets of all constants in the file from their sizes: in order, each
 /// aligned.
 void layOutConstants(Manifest &manifest);
+
+/// What a constant is made of: those of equal text have equal bytes.
+using ConstantIdentity = std::function<std::string(size_t level, size_t index)>;
+
+/// The same for all levels of a module; equal constants share one place.
+void layOutConstants(std::span<Manifest> levels, const ConstantIdentity &identity);
 
 /// A module file mapped for reading, its trailer, ELF image and manifest checked.
 class ModuleFile final {
@@ -62,16 +92,22 @@ public:
   /// constants; see verifyConstants(). Runs no code of the module.
   static FormatStatus open(const std::filesystem::path &path,
                            std::unique_ptr<const ModuleFile> &out);
+  /// The same for a module that is in memory already and stays there, aligned to
+  /// RTORCH_ALIGNMENT; `name` is for messages.
+  static FormatStatus openMemory(std::span<const std::byte> bytes,
+                                 std::string_view name,
+                                 std::unique_ptr<const ModuleFile> &out);
   ModuleFile(const ModuleFile &) = delete;
   ModuleFile &operator=(const ModuleFile &) = delete;
   ~ModuleFile();
 
-  const Manifest &manifest() const { return manifest_; }
+  /// One for each CPU level, the most demanding first; at least one.
+  std::span<const Manifest> levels() const { return levels_; }
   const Trailer &trailer() const { return trailer_; }
   std::span<const std::byte> bytes() const { return bytes_; }
-  /// The bytes of constants[index], which is of kind File, aligned to RTORCH_ALIGNMENT.
-  std::span<const std::byte> constant(size_t index) const;
-  /// An open descriptor of the very file that was checked.
+  /// The bytes of a constant of kind File, aligned to RTORCH_ALIGNMENT.
+  std::span<const std::byte> constant(const Constant &constant) const;
+  /// An open descriptor of the very file that was checked; -1 for one in memory.
   int descriptor() const { return descriptor_; }
 
   /// Reads all constants and the padding and compares them with their CRC.
@@ -86,7 +122,7 @@ private:
   int descriptor_ = -1;
   std::span<const std::byte> bytes_;
   Trailer trailer_;
-  Manifest manifest_;
+  std::vector<Manifest> levels_;
 };
 
 } // namespace rtorch::format

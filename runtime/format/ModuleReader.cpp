@@ -51,8 +51,30 @@ FormatStatus ModuleFile::open(const std::filesystem::path &path,
   return std::nullopt;
 }
 
+FormatStatus ModuleFile::openMemory(std::span<const std::byte> bytes,
+                                    std::string_view name,
+                                    std::unique_ptr<const ModuleFile> &out) {
+  std::unique_ptr<ModuleFile> file(new ModuleFile);
+  file->bytes_ = bytes;
+  FormatStatus error;
+  if (bytes.size() < sizeof(Trailer))
+    error = formatError(FormatErrorKind::NotAModule,
+                        text("is no module: it has ", bytes.size(), " bytes"));
+  else if (reinterpret_cast<uintptr_t>(bytes.data()) % RTORCH_ALIGNMENT != 0)
+    error = damaged(
+        text("lies in memory that is not aligned to ", RTORCH_ALIGNMENT, " bytes"));
+  else
+    error = file->check();
+  if (error) {
+    error->message = text("'", std::string(name), "': ", error->message);
+    return error;
+  }
+  out = std::move(file);
+  return std::nullopt;
+}
+
 ModuleFile::~ModuleFile() {
-  if (!bytes_.empty())
+  if (!bytes_.empty() && descriptor_ >= 0)
     munmap(const_cast<std::byte *>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0)
     close(descriptor_);
@@ -119,19 +141,19 @@ FormatStatus ModuleFile::check() {
       bytes_.subspan(t.manifest_offset, t.manifest_bytes);
   if (FormatStatus error = checkCrc("manifest", encoded, t.manifest_crc))
     return error;
-  if (FormatStatus error = decode(encoded, manifest_))
+  if (FormatStatus error = decodeLevels(encoded, levels_))
     return error;
-  for (const Constant &constant : manifest_.constants)
-    if (constant.kind == Constant::Kind::File &&
-        constant.offset + constant.bytes > t.constants_bytes)
-      return damaged(text("constant '", constant.name, "' ends at byte ",
-                          constant.offset + constant.bytes, " of a section of ",
-                          t.constants_bytes, " bytes"));
+  for (const Manifest &level : levels_)
+    for (const Constant &constant : level.constants)
+      if (constant.kind == Constant::Kind::File &&
+          constant.offset + constant.bytes > t.constants_bytes)
+        return damaged(text("constant '", constant.name, "' ends at byte ",
+                            constant.offset + constant.bytes, " of a section of ",
+                            t.constants_bytes, " bytes"));
   return std::nullopt;
 }
 
-std::span<const std::byte> ModuleFile::constant(size_t index) const {
-  const Constant &constant = manifest_.constants[index];
+std::span<const std::byte> ModuleFile::constant(const Constant &constant) const {
   return bytes_.subspan(trailer_.constants_offset + constant.offset, constant.bytes);
 }
 

@@ -4,6 +4,7 @@
 #include "tests/capi/misuse.h"
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -316,6 +317,12 @@ std::vector<Case> loads() {
          options.weight_count = kMany;
          return load(good.c_str(), &options);
        }},
+      {"a CPU that the module has no code for", "RT_MODULE_TARGET",
+       [=] {
+         rtorch_load_options options = RTORCH_LOAD_OPTIONS_INIT;
+         options.cpu_level = "no-such-cpu";
+         return load(good.c_str(), &options);
+       }},
       {"no path", "RT_API_USAGE", [=] { return load(nullptr, nullptr); }},
       {"no place for the module", "RT_API_USAGE",
        [] { return codeOf(rtorch_module_load(good.c_str(), nullptr, nullptr)); }},
@@ -330,6 +337,73 @@ std::vector<Case> loads() {
       {"options without their size", "RT_API_USAGE", withSize(0)},
       {"options that are too short", "RT_API_USAGE", withSize(4)},
       {"options of a size that was never set", "RT_API_USAGE", withSize(kMany)},
+  };
+}
+
+std::vector<Case> embedded() {
+  static const std::string path = inFolder("/scale.rtm");
+  auto open = [](const rtorch_embedded_module *embedded) {
+    auto *module = reinterpret_cast<rtorch_module *>(1);
+    const std::string code =
+        codeOf(rtorch_module_open_embedded(embedded, nullptr, &module));
+    if (code.empty())
+      rtorch_module_destroy(module);
+    return code.empty() || module == nullptr ? code : "a module is left";
+  };
+  // Bytes of a module file, as good as those of a library but for the image before
+  // them.
+  auto with = [=](const std::function<void(rtorch_embedded_module &)> &spoil) {
+    return [=] {
+      std::ifstream in(path, std::ios::binary);
+      const std::string file{std::istreambuf_iterator<char>(in), {}};
+      std::vector<char> memory(file.size() + 128);
+      char *aligned = memory.data();
+      aligned += 64 - reinterpret_cast<uintptr_t>(aligned) % 64;
+      std::memcpy(aligned, file.data(), file.size());
+      rtorch_embedded_module embedded{};
+      embedded.struct_size = sizeof embedded;
+      embedded.name = "m";
+      embedded.bytes = aligned;
+      embedded.byte_count = file.size();
+      spoil(embedded);
+      return open(&embedded);
+    };
+  };
+  static const rtorch_embedded_kernel noSymbol = {nullptr, [] {}};
+  static const rtorch_embedded_kernel noFunction = {"scale", nullptr};
+  return {
+      {"no kernels, which it needs", "RT_MODULE_LINK", with([](auto &) {})},
+      {"no name, and no kernels", "RT_MODULE_LINK",
+       with([](auto &e) { e.name = nullptr; })},
+      {"no bytes", "RT_API_USAGE", with([](auto &e) { e.bytes = nullptr; })},
+      {"no kernels, but a count", "RT_API_USAGE",
+       with([](auto &e) { e.kernel_count = kMany; })},
+      {"a kernel without a name", "RT_API_USAGE", with([](auto &e) {
+         e.kernels = &noSymbol;
+         e.kernel_count = 1;
+       })},
+      {"a kernel without a function", "RT_API_USAGE", with([](auto &e) {
+         e.kernels = &noFunction;
+         e.kernel_count = 1;
+       })},
+      {"bytes that are too few", "RT_MODULE_FORMAT",
+       with([](auto &e) { e.byte_count = 10; })},
+      {"bytes that end early", "RT_MODULE_FORMAT",
+       with([](auto &e) { e.byte_count -= 64; })},
+      {"bytes that begin too late", "RT_MODULE_DAMAGED", with([](auto &e) {
+         e.bytes = static_cast<const char *>(e.bytes) + 64;
+         e.byte_count -= 64;
+       })},
+      {"bytes that are not aligned", "RT_MODULE_DAMAGED",
+       with([](auto &e) { e.bytes = static_cast<const char *>(e.bytes) + 1; })},
+      {"a struct without its size", "RT_API_USAGE",
+       with([](auto &e) { e.struct_size = 0; })},
+      {"no module", "RT_API_USAGE", [=] { return open(nullptr); }},
+      {"no place for the module", "RT_API_USAGE",
+       [] {
+         rtorch_embedded_module none{};
+         return codeOf(rtorch_module_open_embedded(&none, nullptr, nullptr));
+       }},
   };
 }
 
@@ -514,7 +588,12 @@ TEST_CASE("a function called wrongly says so, and does nothing else") {
   Cases cases;
   addPlain(cases);
   cases["rtorch_module_load"] = loads();
+  cases["rtorch_module_open_embedded"] = embedded();
   cases["rtorch_module_describe"] = descriptions(embedding);
+  cases["rtorch_module_level"] =
+      queries<rtorch_level_info>(embedding, rtorch_module_level, 1);
+  cases["rtorch_module_step"] =
+      queries<rtorch_step_info>(embedding, rtorch_module_step, 1);
   cases["rtorch_module_symbol"] =
       queries<rtorch_symbol_info>(embedding, rtorch_module_symbol, 2);
   cases["rtorch_module_argument"] =

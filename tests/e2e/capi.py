@@ -81,7 +81,9 @@ class ModuleInfo(ctypes.Structure):
         ("constant_bytes", ctypes.c_uint64),
         ("file_bytes", ctypes.c_uint64),
         ("weight_count", c_uint32),
-        ("reserved", c_uint32),
+        ("level_count", c_uint32),
+        ("level", c_uint32),
+        ("step_count", c_uint32),
     )
 
 

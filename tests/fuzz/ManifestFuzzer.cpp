@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   format::Manifest again;
   if (format::decode(format::encode(manifest), again))
     std::abort();
-  (void)executor::describe(manifest);
+  (void)executor::describe(manifest, {&manifest, 1});
   for (bool largest : {false, true}) {
     std::vector<int64_t> symbols, values(manifest.exprs.size());
     for (const format::Symbol &symbol : manifest.symbols)

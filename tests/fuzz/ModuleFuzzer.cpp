@@ -80,7 +80,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   auto module = executor::Module::load(file.write(bytes), options);
   if (!module.ok())
     return 0;
-  (void)executor::describe((*module)->manifest());
+  (void)executor::describe((*module)->manifest(), (*module)->file().levels());
   for (bool largest : {false, true})
     plan(**module, largest);
   return 0;

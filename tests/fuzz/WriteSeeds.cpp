@@ -42,6 +42,22 @@ TEST_CASE("write the seeds of checkpoints") {
   }
 }
 
+TEST_CASE("write the seed of a module of two levels") {
+  const std::filesystem::path folder = folderOf("RTORCH_SEEDS");
+  std::filesystem::create_directories(folder / "module");
+  const test::TestModule module = test::loopModule();
+  std::vector<format::Manifest> levels(2, module.manifest);
+  levels[0].cpu = "other";
+  format::layOutConstants(levels, [](size_t, size_t i) { return std::to_string(i); });
+  const std::array<std::byte, 64> code = {};
+  CHECK_FALSE(format::writeModuleFile(folder / "module" / "levels", code, levels,
+                                      [&](size_t, size_t index) {
+                                        return std::as_bytes(
+                                            std::span(module.constants[index]));
+                                      })
+                  .has_value());
+}
+
 TEST_CASE("write the seeds of modules") {
   const std::filesystem::path folder = folderOf("RTORCH_SEEDS");
   std::filesystem::create_directories(folder / "manifest");

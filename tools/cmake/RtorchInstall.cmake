@@ -7,20 +7,27 @@ include(CMakePackageConfigHelpers)
 set(RTORCH_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/rtorch)
 
 # Programs of the build tree include the sources' folders; installed ones the prefix's.
-foreach(target rtorch_runtime rtorch_record rtorch_checkpoint)
+set(libraries rtorch_runtime rtorch_runtime_static rtorch_record)
+if(TARGET rtorch_checkpoint)
+  list(APPEND libraries rtorch_checkpoint)
+endif()
+foreach(target ${libraries})
   set_target_properties(${target} PROPERTIES
     INTERFACE_INCLUDE_DIRECTORIES
     "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/runtime/include>;$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 endforeach()
 set_target_properties(rtorch_runtime PROPERTIES EXPORT_NAME runtime
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+set_target_properties(rtorch_runtime_static PROPERTIES EXPORT_NAME runtime_static)
 set_target_properties(rtorch_record PROPERTIES EXPORT_NAME record
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
-set_target_properties(rtorch_checkpoint PROPERTIES EXPORT_NAME checkpoint
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
+if(TARGET rtorch_checkpoint)
+  set_target_properties(rtorch_checkpoint PROPERTIES EXPORT_NAME checkpoint
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
+endif()
 
-install(TARGETS rtorch_runtime rtorch_record rtorch_checkpoint EXPORT rtorch
+install(TARGETS ${libraries} EXPORT rtorch
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY runtime/include/rtorch DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -36,6 +43,7 @@ configure_file(tools/cmake/rtorch.pc.in ${PROJECT_BINARY_DIR}/install/rtorch.pc 
 install(FILES
   ${PROJECT_BINARY_DIR}/install/rtorchConfig.cmake
   ${PROJECT_BINARY_DIR}/install/rtorchConfigVersion.cmake
+  tools/cmake/RtorchAddModule.cmake
   DESTINATION ${RTORCH_PACKAGE_DIR})
 install(FILES ${PROJECT_BINARY_DIR}/install/rtorch.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -35,7 +35,7 @@ if(RTORCH_COMPILER AND RTORCH_SANITIZE MATCHES address AND
 endif()
 
 find_program(RTORCH_MOLD mold)
-if(RTORCH_MOLD)
+if(RTORCH_MOLD AND NOT CMAKE_CROSSCOMPILING)
   target_link_options(rtorch_options INTERFACE -fuse-ld=mold)
 endif()
 

@@ -20,7 +20,8 @@ const std::map<std::string, compiler::Output> kOutputs = {
     {"rt", compiler::Output::Rt},         {"schedule", compiler::Output::Schedule},
     {"mlir", compiler::Output::Mlir},     {"llvm", compiler::Output::Llvm},
     {"asm", compiler::Output::Assembly},  {"object", compiler::Output::Object},
-    {"module", compiler::Output::Module},
+    {"module", compiler::Output::Module}, {"static", compiler::Output::Static},
+    {"header", compiler::Output::Header},
 };
 
 struct Arguments {
@@ -31,7 +32,17 @@ struct Arguments {
 };
 
 bool isText(compiler::Output output) {
-  return output != compiler::Output::Object && output != compiler::Output::Module;
+  return output != compiler::Output::Object && output != compiler::Output::Module &&
+         output != compiler::Output::Static;
+}
+
+/// The name of what is written if the user gives none.
+std::filesystem::path defaultOutput(const std::filesystem::path &input,
+                                    compiler::Output output) {
+  std::filesystem::path name = input.filename();
+  if (output == compiler::Output::Static)
+    return "lib" + name.stem().string() + ".a";
+  return name.replace_extension(output == compiler::Output::Object ? ".so" : ".rtm");
 }
 
 void addOptions(CLI::App &app, Arguments &arguments) {
@@ -41,11 +52,25 @@ void addOptions(CLI::App &app, Arguments &arguments) {
       "-o,--output", arguments.output,
       "file to write; default: the model's name with .rtm, or stdout for text");
   app.add_option("--target-cpu", arguments.options.targetCpu,
-                 "native, x86-64-v2, x86-64-v3, x86-64-v4 or a CPU name of LLVM")
-      ->capture_default_str();
-  app.add_option("--emit", arguments.emit, "what to write")
-      ->check(
-          CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object", "module"}))
+                 "native, x86-64-v2, x86-64-v3, x86-64-v4 or a CPU name of LLVM; "
+                 "several with commas: the module has code for each, and the best that "
+                 "the CPU can run is chosen when it is loaded; default: native, or the "
+                 "base of another architecture")
+      ->type_name("CPU,...");
+  app.add_option("--target", arguments.options.target,
+                 "the system to compile for, such as aarch64-linux-gnu; default: this "
+                 "machine's")
+      ->type_name("TRIPLE");
+  app.add_option(
+         "--name", arguments.options.name,
+         "what C programs call the module of --emit static and header; default: "
+         "after the output file")
+      ->type_name("NAME");
+  app.add_option("--emit", arguments.emit,
+                 "what to write; static: a library to link into programs, and its "
+                 "header beside")
+      ->check(CLI::IsMember({"rt", "schedule", "mlir", "llvm", "asm", "object",
+                             "module", "static", "header"}))
       ->capture_default_str();
   app.add_option(
          "--weights", arguments.options.weights,
@@ -102,13 +127,11 @@ int run(Arguments &arguments) {
   bool toStdout = arguments.output.empty() && isText(options.output);
   std::filesystem::path output = arguments.output;
   if (output.empty()) {
-    output = std::filesystem::path(arguments.input).filename();
-    if (toStdout)
-      output = std::filesystem::temp_directory_path() /
-               ("rtorch-" + std::to_string(getpid()) + ".txt");
-    else
-      output.replace_extension(options.output == compiler::Output::Object ? ".so"
-                                                                          : ".rtm");
+    output = toStdout ? std::filesystem::temp_directory_path() /
+                            ("rtorch-" + std::to_string(getpid()) + ".txt")
+                      : defaultOutput(arguments.input, options.output);
+    if (toStdout && options.name.empty())
+      options.name = std::filesystem::path(arguments.input).stem().string();
   }
   if (options.weights == "external")
     options.weights = std::filesystem::path(output).replace_extension(".rtch").string();

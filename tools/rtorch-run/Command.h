@@ -15,10 +15,11 @@ inline constexpr int kWrongUsage = 2;
 
 struct Options {
   std::string module;
-  std::string inputs;  // .npz, or empty for a module without arguments
-  std::string weights; // .rtch, or empty for a module that has its own
-  std::string outputs; // .npz, or empty: results are not kept
-  std::string profile; // trace file, or empty
+  std::string inputs;    // .npz, or empty for a module without arguments
+  std::string weights;   // .rtch, or empty for a module that has its own
+  std::string outputs;   // .npz, or empty: results are not kept
+  std::string cpu_level; // of the module's; empty: the best that the CPU can run
+  std::string profile;   // trace file, or empty
   uint32_t threads = 0;
   uint32_t repeat = 1;
   bool relayout = false;

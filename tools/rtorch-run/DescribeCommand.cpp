@@ -2,7 +2,9 @@
 #include "tools/rtorch-run/Command.h"
 #include "tools/rtorch-run/Support.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 
 namespace rtorch::run {
 namespace {
@@ -98,6 +100,33 @@ Json describeMemory(const std::optional<MemoryInfo> &memory) {
           {"peak_bytes", memory->peak}};
 }
 
+/// The steps up to `end`, loops and branches with their own steps within.
+Json describeSteps(const std::vector<StepInfo> &steps, uint32_t &next, uint32_t end) {
+  Json out = Json::array();
+  while (next < end) {
+    const StepInfo &step = steps[next++];
+    if (step.kind == RTORCH_STEP_LAUNCH) {
+      out.push_back({{"kind", "launch"},
+                     {"name", step.name},
+                     {"kernel", step.kernel},
+                     {"source", step.source}});
+      continue;
+    }
+    const bool loop = step.kind == RTORCH_STEP_LOOP;
+    Json entry = {{"kind", loop ? "loop" : "branch"}};
+    if (loop) {
+      entry["trips"] = step.trips;
+      entry["has_condition"] = step.has_condition;
+    }
+    const uint32_t behind = next + step.body;
+    entry["body"] = describeSteps(steps, next, behind);
+    if (!loop)
+      entry["otherwise"] = describeSteps(steps, next, behind + step.otherwise);
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
 Json toJson(const ModuleInfo &info, const Extremes &memory) {
   Json out = {{"model", info.model},
               {"producer", info.producer},
@@ -109,6 +138,16 @@ Json toJson(const ModuleInfo &info, const Extremes &memory) {
               {"code_bytes", info.code_bytes},
               {"constant_bytes", info.constant_bytes},
               {"file_bytes", info.file_bytes}};
+  Json levels = Json::array();
+  for (const LevelInfo &level : info.levels)
+    levels.push_back({{"cpu", level.cpu},
+                      {"features", level.features},
+                      {"kernels", level.kernels},
+                      {"launches", level.launches}});
+  out["levels"] = std::move(levels);
+  out["level"] = info.level;
+  uint32_t next = 0;
+  out["schedule"] = describeSteps(info.steps, next, uint32_t(info.steps.size()));
   Json symbols = Json::array();
   for (const SymbolInfo &symbol : info.symbols)
     symbols.push_back(
@@ -169,10 +208,49 @@ void printMemory(const char *what, const std::optional<MemoryInfo> &memory) {
                 printBytes(uint64_t(memory->states)).c_str());
 }
 
+/// The schedule of a module with control flow: runs of launches, loops and branches.
+void printSteps(const std::vector<StepInfo> &steps) {
+  const auto isControl = [](const StepInfo &step) {
+    return step.kind != RTORCH_STEP_LAUNCH;
+  };
+  if (std::ranges::none_of(steps, isControl))
+    return;
+  std::printf("schedule\n");
+  std::map<uint32_t, uint32_t> otherwise; // begins of second arms, with their depths
+  for (uint32_t i = 0; i < steps.size(); ++i) {
+    const StepInfo &step = steps[i];
+    const int indent = int(2 * step.depth + 2);
+    if (const auto arm = otherwise.find(i); arm != otherwise.end())
+      std::printf("%*selse\n", int(2 * arm->second + 2), "");
+    if (step.kind == RTORCH_STEP_BRANCH) {
+      std::printf("%*sif a value in memory holds\n", indent, "");
+      if (step.otherwise != 0)
+        otherwise[i + 1 + step.body] = step.depth;
+    } else if (step.kind == RTORCH_STEP_LOOP) {
+      std::printf("%*sloop, %s times%s\n", indent, "", step.trips.c_str(),
+                  step.has_condition ? " at most, while a value in memory holds" : "");
+    } else {
+      uint32_t last = i;
+      while (last + 1 < steps.size() && !isControl(steps[last + 1]) &&
+             steps[last + 1].depth == step.depth && !otherwise.contains(last + 1))
+        ++last;
+      std::printf("%*s%u launch%s: %s%s%s\n", indent, "", last - i + 1,
+                  last == i ? "" : "es", step.name.c_str(), last == i ? "" : " ... ",
+                  last == i ? "" : steps[last].name.c_str());
+      i = last;
+    }
+  }
+}
+
 void print(const ModuleInfo &info, const Extremes &memory) {
   std::printf("%s, compiled by %s for %s, CPU %s\n", info.model.c_str(),
               info.producer.c_str(), info.triple.c_str(), info.cpu.c_str());
-  std::printf("  needs %s\n", printList(info.features).c_str());
+  if (info.levels.size() == 1)
+    std::printf("  needs %s\n", printList(info.features).c_str());
+  for (size_t i = 0; i < info.levels.size() && info.levels.size() > 1; ++i)
+    std::printf("  %s CPU %s: %u kernels; needs %s\n", i == info.level ? "*" : " ",
+                info.levels[i].cpu.c_str(), info.levels[i].kernels,
+                printList(info.levels[i].features).c_str());
   std::printf("  %u launches of %u kernels; code %s, constants %s\n", info.launches,
               info.kernels, printBytes(info.code_bytes).c_str(),
               printBytes(info.constant_bytes).c_str());
@@ -196,6 +274,7 @@ void print(const ModuleInfo &info, const Extremes &memory) {
   for (const CheckInfo &check : info.checks)
     std::printf("  %s: %s%s%s\n", check.relation.c_str(), check.message.c_str(),
                 check.source.empty() ? "" : " at ", check.source.c_str());
+  printSteps(info.steps);
   std::printf("memory of a run\n");
   printMemory(info.symbols.empty() ? "always" : "smallest sizes", memory.smallest);
   if (!info.symbols.empty())
@@ -205,8 +284,9 @@ void print(const ModuleInfo &info, const Extremes &memory) {
 } // namespace
 
 int describeModule(const Options &options) {
-  auto module =
-      Module::load(options.module, {.describe_only = true, .trust_constants = true});
+  auto module = Module::load(
+      options.module,
+      {.describe_only = true, .trust_constants = true, .cpu_level = options.cpu_level});
   if (!module)
     return fail(module.error());
   const ModuleInfo info = module->describe();

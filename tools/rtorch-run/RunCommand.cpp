@@ -153,6 +153,7 @@ Expected<void> writeOutputs(const Options &options,
 /// The module, with the weights of a checkpoint if one is named.
 Expected<Module> loadModule(const Options &options) {
   LoadOptions load;
+  load.cpu_level = options.cpu_level;
   if (!options.weights.empty()) {
     auto checkpoint = Checkpoint::open(options.weights);
     if (!checkpoint)

@@ -48,6 +48,10 @@ int runCommand(int argc, char **argv) {
                  "runs; the first is reported on its own (default: 1)")
       ->check(CLI::Range(1u, 1000000000u))
       ->type_name("N");
+  app.add_option("--cpu-level", options.cpu_level,
+                 "run the module's code for this CPU (default: the best that this CPU "
+                 "can run; RTORCH_CPU_LEVEL)")
+      ->type_name("CPU");
   app.add_flag("--relayout", options.relayout,
                "copy inputs into the declared strides instead of refusing others");
   app.add_option("--profile", options.profile,

@@ -187,6 +187,37 @@ Expected<Target> resolveTarget(StringRef name, StringRef tripleName) {
   return target;
 }
 
+/// What "no CPU" means for a triple: a base that all its CPUs have.
+static StringRef defaultCpu(StringRef tripleName) {
+  Triple host(sys::getDefaultTargetTriple());
+  Triple triple(Triple::normalize(tripleName));
+  if (tripleName.empty() || triple.getArch() == host.getArch())
+    return "native";
+  return triple.getArch() == Triple::x86_64 ? "x86-64" : "generic";
+}
+
+Expected<std::vector<Target>> resolveTargets(StringRef names, StringRef triple) {
+  SmallVector<StringRef> parts;
+  names.split(parts, ',');
+  if (names.empty())
+    parts = {defaultCpu(triple)};
+  std::vector<Target> targets;
+  for (StringRef name : parts) {
+    Expected<Target> target = resolveTarget(name.trim(), triple);
+    if (!target)
+      return target.takeError();
+    if (any_of(targets, [&](const Target &other) { return other.cpu == target->cpu; }))
+      return createStringError("CPU '" + target->cpu + "' is listed twice in '" +
+                               names + "'");
+    targets.push_back(std::move(*target));
+  }
+  stable_sort(targets, [](const Target &a, const Target &b) {
+    return std::pair(a.vectorBytes, a.features.size()) >
+           std::pair(b.vectorBytes, b.features.size());
+  });
+  return targets;
+}
+
 Expected<std::unique_ptr<TargetMachine>> createTargetMachine(const Target &target) {
   initializeTargets();
   std::string message;

@@ -50,6 +50,12 @@ struct Target {
 /// another machine's triple.
 llvm::Expected<Target> resolveTarget(llvm::StringRef name, llvm::StringRef triple = "");
 
+/// Describes the CPUs of a list with commas, the most demanding first. An empty list is
+/// this machine's CPU, or the base of another architecture. Fails where resolveTarget
+/// does, and for CPUs that are in the list twice.
+llvm::Expected<std::vector<Target>> resolveTargets(llvm::StringRef names,
+                                                   llvm::StringRef triple = "");
+
 /// A machine that generates position-independent code for `target` alone: nothing
 /// outside target.features is used. Not to be shared between threads.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

@@ -18,10 +18,18 @@ enum class Output {
   Assembly, ///< kernels as assembly
   Object,   ///< the linked ELF image of all kernels
   Module,   ///< the .rtm file
+  Static,   ///< a static library with the module in it, and its header beside
+  Header,   ///< that header alone
 };
 
 struct Options {
-  std::string targetCpu = "native"; ///< a level, an LLVM CPU name, or native
+  /// Levels ("x86-64-v3"), LLVM's CPU names, or native, separated by commas: the module
+  /// has code for each. Empty: native, or the base of another architecture.
+  std::string targetCpu;
+  /// "aarch64-linux-gnu"; empty: this machine's.
+  std::string target;
+  /// What C calls a module of a static library; empty: after the output file.
+  std::string name;
   Output output = Output::Module;
   /// Print the module to stderr after these passes ("import" and "fold" count as some).
   std::vector<std::string> dumpAfter;
@@ -66,6 +74,7 @@ struct Report {
   std::vector<std::pair<std::string, double>> kernelSeconds; ///< per distinct kernel
   double totalSeconds = 0;
   uint64_t peakMemoryBytes = 0; ///< of the compiling process
+  uint64_t levels = 1;          ///< CPUs that the module has code for
   uint64_t codeBytes = 0;
   uint64_t constantBytes = 0;
   uint64_t weights = 0; ///< tensors that are left out of the module

@@ -280,6 +280,24 @@ struct CheckInfo {
   std::string source;
 };
 
+/// A CPU that a module has code for; see rtorch_level_info.
+struct LevelInfo {
+  std::string cpu;
+  std::vector<std::string> features;
+  uint32_t kernels = 0;
+  uint32_t launches = 0;
+};
+
+/// A launch, a loop or a branch; see rtorch_step_info.
+struct StepInfo {
+  int32_t kind = RTORCH_STEP_LAUNCH;
+  uint32_t depth = 0;
+  uint32_t body = 0;
+  uint32_t otherwise = 0;
+  bool has_condition = false;
+  std::string name, source, kernel, trips;
+};
+
 struct ModuleInfo {
   std::string model;
   std::string producer;
@@ -292,6 +310,9 @@ struct ModuleInfo {
   std::vector<ValueInfo> states;
   std::vector<ValueInfo> weights; // that the caller brings
   std::vector<CheckInfo> checks;
+  std::vector<LevelInfo> levels; // the most demanding first
+  uint32_t level = 0;            // the one that is described here
+  std::vector<StepInfo> steps;
   uint32_t kernels = 0;
   uint32_t launches = 0;
   uint64_t code_bytes = 0;
@@ -325,6 +346,7 @@ struct LoadOptions {
   bool describe_only = false;   // works for modules of other CPUs, which cannot run
   bool trust_constants = false; // do not read the weights to verify them
   Weights weights = {};         // for a module that was compiled without its own
+  std::string cpu_level = {};   // of the module's; empty: the best that the CPU can run
 };
 
 struct RunOptions {
@@ -574,21 +596,17 @@ class Module final {
 public:
   static Expected<Module> load(const std::filesystem::path &path,
                                const LoadOptions &options = {}) {
-    rtorch_load_options wanted = RTORCH_LOAD_OPTIONS_INIT;
-    wanted.describe_only = options.describe_only;
-    wanted.trust_constants = options.trust_constants;
-    const auto weights = detail::toC(options.weights.tensors);
-    wanted.weights = weights.data();
-    wanted.weight_count = uint32_t(weights.size());
-    if (wanted.weight_count != 0) {
-      // Tensors that own their memory are kept as well.
-      wanted.release_user = new Weights(options.weights);
-      wanted.release = [](void *user) { delete static_cast<Weights *>(user); };
-    }
-    rtorch_module *module = nullptr;
-    if (auto error = detail::take(rtorch_module_load(path.c_str(), &wanted, &module)))
-      return std::move(*error);
-    return Module(std::make_shared<Shared>(detail::ModuleHandle(module)));
+    return open(options, [&](const rtorch_load_options &wanted, rtorch_module **out) {
+      return rtorch_module_load(path.c_str(), &wanted, out);
+    });
+  }
+
+  /// A module that is linked into the program: see rtorch_module_open_embedded.
+  static Expected<Module> embedded(const rtorch_embedded_module &embedded,
+                                   const LoadOptions &options = {}) {
+    return open(options, [&](const rtorch_load_options &wanted, rtorch_module **out) {
+      return rtorch_module_open_embedded(&embedded, &wanted, out);
+    });
   }
 
   /// Runs the module with an instance that it keeps for the purpose. Refused
@@ -659,6 +677,20 @@ public:
       auto check = detail::ask<rtorch_check_info>(rtorch_module_check, module, i);
       out.checks.push_back({check.relation, check.message, check.source});
     }
+    out.level = raw.level;
+    for (uint32_t i = 0; i < raw.level_count; ++i) {
+      auto level = detail::ask<rtorch_level_info>(rtorch_module_level, module, i);
+      out.levels.push_back({level.cpu,
+                            {level.features, level.features + level.feature_count},
+                            level.kernel_count,
+                            level.launch_count});
+    }
+    for (uint32_t i = 0; i < raw.step_count; ++i) {
+      auto step = detail::ask<rtorch_step_info>(rtorch_module_step, module, i);
+      out.steps.push_back({step.kind, step.depth, step.body, step.otherwise,
+                           step.has_condition != 0, step.name, step.source, step.kernel,
+                           step.trips});
+    }
     return out;
   }
 
@@ -685,6 +717,27 @@ private:
     std::vector<Instance> idle;
   };
   explicit Module(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+
+  template <typename Call>
+  static Expected<Module> open(const LoadOptions &options, Call &&call) {
+    rtorch_load_options wanted = RTORCH_LOAD_OPTIONS_INIT;
+    wanted.describe_only = options.describe_only;
+    wanted.trust_constants = options.trust_constants;
+    if (!options.cpu_level.empty())
+      wanted.cpu_level = options.cpu_level.c_str();
+    const auto weights = detail::toC(options.weights.tensors);
+    wanted.weights = weights.data();
+    wanted.weight_count = uint32_t(weights.size());
+    if (wanted.weight_count != 0) {
+      // Tensors that own their memory are kept as well.
+      wanted.release_user = new Weights(options.weights);
+      wanted.release = [](void *user) { delete static_cast<Weights *>(user); };
+    }
+    rtorch_module *module = nullptr;
+    if (auto error = detail::take(call(wanted, &module)))
+      return std::move(*error);
+    return Module(std::make_shared<Shared>(detail::ModuleHandle(module)));
+  }
 
   rtorch_module_info info() const {
     return detail::ask<rtorch_module_info>(

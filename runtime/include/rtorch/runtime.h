@@ -130,14 +130,45 @@ typedef struct rtorch_load_options {
    * or when the module and its instances are gone. May be NULL. */
   void (*release)(void *user);
   void *release_user;
+  /* The CPU whose code is to run, of those that the module was compiled for
+   * ("x86-64-v3"). NULL: what the environment variable RTORCH_CPU_LEVEL names, if the
+   * module has it, else the best that this CPU can run. */
+  const char *cpu_level;
 } rtorch_load_options;
 #define RTORCH_LOAD_OPTIONS_INIT                                                       \
-  {sizeof(rtorch_load_options), 0, 0, NULL, 0, 0, NULL, NULL}
+  {sizeof(rtorch_load_options), 0, 0, NULL, 0, 0, NULL, NULL, NULL}
 
 /* Loads and checks a module file. `options` may be NULL. On failure *out is NULL. */
 RTORCH_EXPORT rtorch_error *rtorch_module_load(const char *path,
                                                const rtorch_load_options *options,
                                                rtorch_module **out);
+
+/* A kernel that is linked into the program, by the name that the module knows it by. */
+typedef struct rtorch_embedded_kernel {
+  const char *symbol;
+  void (*function)(void);
+} rtorch_embedded_kernel;
+
+/* A module that is linked into the program. rtorch-compile --emit static writes one,
+ * and a header that declares it; there is nothing in it for programs to read or change.
+ */
+typedef struct rtorch_embedded_module {
+  uint32_t struct_size;
+  uint32_t reserved;
+  const char *name;  /* of the module, for messages */
+  const void *bytes; /* constants, manifest and trailer, aligned to 64 bytes */
+  uint64_t byte_count;
+  const rtorch_embedded_kernel *kernels; /* ascending by symbol */
+  uint64_t kernel_count;
+} rtorch_embedded_module;
+
+/* Opens a module that is linked into the program: no file is read, and constants are
+ * used where they are. `embedded` must stay as long as the module. `options` may be
+ * NULL. On failure *out is NULL. */
+RTORCH_EXPORT rtorch_error *
+rtorch_module_open_embedded(const rtorch_embedded_module *embedded,
+                            const rtorch_load_options *options, rtorch_module **out);
+
 /* Instances keep what they need of the module. NULL is allowed. */
 RTORCH_EXPORT void rtorch_module_destroy(rtorch_module *module);
 
@@ -161,10 +192,46 @@ typedef struct rtorch_module_info {
   uint64_t constant_bytes;
   uint64_t file_bytes;
   uint32_t weight_count; /* tensors that the caller brings; 0: the module has its own */
-  uint32_t reserved;
+  uint32_t level_count;  /* CPUs that the module has code for */
+  uint32_t level;        /* the one that runs, and that is described */
+  uint32_t step_count;   /* launches, loops and branches of the schedule */
 } rtorch_module_info;
 RTORCH_EXPORT rtorch_error *rtorch_module_describe(const rtorch_module *module,
                                                    rtorch_module_info *info);
+
+/* A CPU that a module has code for; the most demanding comes first. */
+typedef struct rtorch_level_info {
+  uint32_t struct_size;
+  uint32_t feature_count;
+  const char *cpu;
+  const char *const *features; /* CPU features that its code needs */
+  uint32_t kernel_count;
+  uint32_t launch_count;
+} rtorch_level_info;
+RTORCH_EXPORT rtorch_error *rtorch_module_level(const rtorch_module *module,
+                                                uint32_t index,
+                                                rtorch_level_info *info);
+
+/* Kinds of steps. */
+#define RTORCH_STEP_LAUNCH 0
+#define RTORCH_STEP_LOOP 1
+#define RTORCH_STEP_BRANCH 2
+
+/* What a run does, step by step. Loops and branches are followed by their own steps. */
+typedef struct rtorch_step_info {
+  uint32_t struct_size;
+  int32_t kind;
+  uint32_t depth;        /* loops and branches around it */
+  uint32_t body;         /* steps of a loop, or of a branch where its condition holds */
+  uint32_t otherwise;    /* steps of a branch where it does not; they come after body */
+  int32_t has_condition; /* a branch, or a loop that a value in memory may end */
+  const char *name;      /* of a launch: the nodes that it computes; else "" */
+  const char *source;    /* of a launch: the user's line of the last of them; else "" */
+  const char *kernel;    /* of a launch; else "" */
+  const char *trips;     /* of a loop: an expression over the symbols; else "" */
+} rtorch_step_info;
+RTORCH_EXPORT rtorch_error *rtorch_module_step(const rtorch_module *module,
+                                               uint32_t index, rtorch_step_info *info);
 
 /* A size that varies from call to call: dimension `dim` of argument `argument`, or,
  * with dim -1, the value of that argument. */

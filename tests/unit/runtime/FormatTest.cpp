@@ -221,7 +221,7 @@ TEST_CASE("constants lie where kernels want them") {
   std::unique_ptr<const ModuleFile> file;
   REQUIRE_FALSE(ModuleFile::open(folder / "m.rtm", file).has_value());
   for (size_t i = 0; i < module.constants.size(); ++i) {
-    const auto bytes = file->constant(i);
+    const auto bytes = file->constant(file->levels().front().constants[i]);
     CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % 64 == 0);
     CHECK(std::memcmp(bytes.data(), module.constants[i].data(), bytes.size()) == 0);
   }
@@ -325,6 +325,146 @@ TEST_CASE("a module for another machine says what is missing, and can be describ
   auto instance = executor::Instance::create(*described);
   REQUIRE_FALSE(instance.ok());
   CHECK(std::string(core::codeName(instance.error().code)) == "RT_MODULE_NOT_RUNNABLE");
+}
+
+namespace {
+
+/// Levels of one module, the most demanding first.
+std::vector<Manifest> twoLevels(const TestModule &module) {
+  std::vector<Manifest> levels{module.manifest, module.manifest};
+  levels[0].cpu = "future";
+  levels[0].features = {"no-such-feature", "sse2"};
+  levels[1].cpu = "base";
+  levels[1].features.clear();
+  return levels;
+}
+
+FormatStatus writeLevels(const std::filesystem::path &path, const TestModule &module,
+                         std::span<const Manifest> levels) {
+  return writeModuleFile(path, kernelImage(), levels, [&](size_t, size_t index) {
+    return std::as_bytes(std::span(module.constants[index]));
+  });
+}
+
+} // namespace
+
+TEST_CASE("of several levels the first that runs here is chosen") {
+  TemporaryFolder folder;
+  const auto path = folder / "m.rtm";
+  const TestModule module = embeddingModule();
+  std::vector<Manifest> levels = twoLevels(module);
+  REQUIRE_FALSE(writeLevels(path, module, levels).has_value());
+  auto loaded = executor::Module::load(path, {});
+  REQUIRE(loaded.ok());
+  CHECK((*loaded)->level() == 1);
+  CHECK((*loaded)->manifest().cpu == "base");
+  executor::LoadOptions options;
+  options.cpu_level = "future";
+  loaded = executor::Module::load(path, options);
+  REQUIRE_FALSE(loaded.ok());
+  CHECK(loaded.error().message ==
+        "'" + path.string() +
+            "': the module was compiled for CPU 'future' and needs no-such-feature, "
+            "which this CPU lacks; compile it with a --target-cpu that fits");
+  levels[1].features = {"nor-this"};
+  REQUIRE_FALSE(writeLevels(path, module, levels).has_value());
+  loaded = executor::Module::load(path, {});
+  REQUIRE_FALSE(loaded.ok());
+  CHECK(loaded.error().message ==
+        "'" + path.string() +
+            "': none of the module's 2 CPU levels can run here; of the least "
+            "demanding: the module was compiled for CPU 'base' and needs nor-this, "
+            "which this CPU lacks; compile it with a --target-cpu that fits");
+  CHECK(executor::Module::load(path, {.describe_only = true}).ok());
+}
+
+TEST_CASE("constants that are equal in several levels lie in the file once") {
+  TemporaryFolder folder;
+  const TestModule module = embeddingModule();
+  std::vector<Manifest> levels = twoLevels(module);
+  auto size = [&](const ConstantIdentity &identity) {
+    layOutConstants(levels, identity);
+    REQUIRE_FALSE(writeLevels(folder / "m.rtm", module, levels).has_value());
+    std::unique_ptr<const ModuleFile> file;
+    REQUIRE_FALSE(ModuleFile::open(folder / "m.rtm", file).has_value());
+    CHECK_FALSE(file->verifyConstants().has_value());
+    for (const Manifest &level : file->levels())
+      for (size_t i = 0; i < module.constants.size(); ++i)
+        CHECK(std::memcmp(file->constant(level.constants[i]).data(),
+                          module.constants[i].data(), level.constants[i].bytes) == 0);
+    return file->trailer().constants_bytes;
+  };
+  const uint64_t shared = size([](size_t, size_t i) { return std::to_string(i); });
+  CHECK(constantsToWrite(levels).size() == module.constants.size());
+  const uint64_t apart = size({});
+  CHECK(apart > shared);
+  CHECK(constantsToWrite(levels).size() == 2 * module.constants.size());
+}
+
+TEST_CASE("levels that promise different things are no module") {
+  TemporaryFolder folder;
+  const TestModule module = embeddingModule();
+  auto outcomeOf = [&](const std::function<void(std::vector<Manifest> &)> &spoil) {
+    std::vector<Manifest> levels = twoLevels(module);
+    spoil(levels);
+    auto error = writeLevels(folder / "m.rtm", module, levels);
+    // What the writer refuses, the reader refuses, too.
+    if (error) {
+      std::vector<Manifest> decoded;
+      auto damaged = decodeLevels(encodeLevels(levels), decoded);
+      REQUIRE(damaged.has_value());
+      CHECK(damaged->kind == FormatErrorKind::Damaged);
+    }
+    return error ? error->message : "ok";
+  };
+  CHECK(outcomeOf([](auto &) {}) == "ok");
+  CHECK(outcomeOf([](auto &levels) { levels.clear(); }) ==
+        "expected 1 to 16 CPU levels, but got 0");
+  CHECK(outcomeOf([](auto &levels) { levels.resize(17, levels[0]); }) ==
+        "expected 1 to 16 CPU levels, but got 17");
+  CHECK(outcomeOf([](auto &levels) { levels[1].triple = "x"; }) ==
+        "the target for CPU 'base' are others than those for 'future'");
+  CHECK(outcomeOf([](auto &levels) { levels[1].symbols[0].name = "x"; }) ==
+        "the symbols for CPU 'base' are others than those for 'future'");
+  CHECK(outcomeOf([](auto &levels) { levels[1].arguments[0].name = "x"; }) ==
+        "the arguments for CPU 'base' are others than those for 'future'");
+  CHECK(outcomeOf([](auto &levels) {
+          levels[1].results[0].tensor.dtype = DType::F64;
+        }) == "the results for CPU 'base' are others than those for 'future'");
+}
+
+TEST_CASE("modules in memory") {
+  const TestModule module = scaleModule();
+  std::vector<std::byte> image;
+  REQUIRE_FALSE(
+      writeModuleImage(image, {}, std::span(&module.manifest, 1), [](size_t, size_t) {
+        return std::span<const std::byte>();
+      }).has_value());
+  std::vector<std::byte> memory(image.size() + 64);
+  std::byte *aligned = memory.data();
+  aligned += 64 - reinterpret_cast<uintptr_t>(aligned) % 64;
+  std::ranges::copy(image, aligned);
+  auto open = [&](std::span<const rtorch_embedded_kernel> kernels) {
+    auto opened =
+        executor::Module::openEmbedded({aligned, image.size()}, kernels, "m", {});
+    return opened.ok() ? "ok" : opened.error().message;
+  };
+  std::vector<rtorch_embedded_kernel> kernels;
+  for (const format::Kernel &kernel : module.manifest.kernels)
+    kernels.push_back({kernel.symbol.c_str(), [] {}});
+  std::ranges::sort(kernels, {}, [](const rtorch_embedded_kernel &kernel) {
+    return std::string_view(kernel.symbol);
+  });
+  CHECK(open(kernels) == "ok");
+  CHECK(open({}) ==
+        "'m': kernel 'scale' expected the symbol 'scale', but the image has "
+        "none");
+  // No damage goes unnoticed.
+  for (size_t i = 0; i < image.size(); i += 7) {
+    aligned[i] ^= std::byte(4);
+    CHECK(open(kernels) != "ok");
+    aligned[i] ^= std::byte(4);
+  }
 }
 
 TEST_CASE("code that is no code, and kernels that are missing") {
