@@ -4,6 +4,7 @@ import html.parser
 import itertools
 import json
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -170,6 +171,7 @@ def test_many_values_and_odd_ones(tmp_path, monkeypatch):
         for i in range(5000):
             run.metric("loss", float("nan") if i == 2500 else 1 / (i + 1))
             run.metric("constant", -3.0)
+            run.metric("huge", 1e308 if i % 2 else -1e308)
         run.metric("infinite", float("inf"))
         run.metric("infinite", float("-inf"))
         run.metric("one_s", 1e-9)
@@ -180,11 +182,12 @@ def test_many_values_and_odd_ones(tmp_path, monkeypatch):
     assert "infinite" not in charts  # nothing can be drawn; the table has them
     assert "infinite" in read.texts["th"]
     curves = [a["points"] for a in read.all("polyline")]
-    assert len(curves) == 3  # of the loss, which has a gap, and of the constant
+    assert len(curves) == 4  # of the loss, which has a gap, the constant and the huge
+    assert not re.search(r'="-?(nan|inf)', page)
     numbers = [float(n) for curve in curves for n in curve.replace(",", " ").split()]
     assert min(numbers) >= 0
     assert max(numbers) <= 1000
-    assert len(page) < 100_000
+    assert len(page) < 150_000
 
 
 def test_the_page_is_complete_or_absent(store, tmp_path):

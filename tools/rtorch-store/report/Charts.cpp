@@ -70,10 +70,16 @@ struct Axis {
     low = std::floor(least / step) * step;
     high = std::ceil(greatest / step - 1e-9) * step;
   }
-  double place(double value) const { return (value - low) / (high - low); }
+  double place(double value) const {
+    const double at = (value - low) / (high - low);
+    return std::isfinite(at) ? at : 0;
+  }
   std::vector<double> ticks() const {
+    const double steps = std::round((high - low) / step);
+    if (!(steps >= 1 && steps <= 20)) // numbers too large or too close for steps
+      return {};
     std::vector<double> out;
-    const auto count = static_cast<int>(std::lround((high - low) / step));
+    const auto count = static_cast<int>(steps);
     for (int i = 0; i <= count; ++i) {
       const double tick = low + i * step;
       out.push_back(std::abs(tick) < step * 1e-9 ? 0 : tick);

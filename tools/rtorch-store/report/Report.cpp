@@ -48,7 +48,8 @@ std::string comparisonCharts(const std::vector<RunFile> &runs,
         continue;
       Bar bar{runName(runs[i], i), row.values[i]};
       if (auto metric = runs[i].metrics.find(row.name);
-          metric != runs[i].metrics.end() && std::isfinite(metric->second.p99))
+          metric != runs[i].metrics.end() && std::isfinite(metric->second.least) &&
+          std::isfinite(metric->second.p99))
         bar.range = {metric->second.least, metric->second.p99};
       bars.push_back(std::move(bar));
     }

@@ -200,7 +200,7 @@ std::vector<Launch> launchesOf(const RunFile &run) {
     const Json &begin = member(event, "begin_ns"), &end = member(event, "end_ns"),
                &thread = member(event, "thread");
     if (member(event, "event") == "launch" && begin.is_number() && end.is_number() &&
-        thread.is_number_unsigned())
+        thread.is_number_unsigned() && begin <= end)
       launches.push_back({word(event, "kernel"), word(event, "name"),
                           word(event, "source"), thread.get<uint32_t>(),
                           begin.get<double>() / 1e9, end.get<double>() / 1e9});
