@@ -28,11 +28,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import record
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("RTORCH_BUILD", ROOT / "build" / "release"))
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(BUILD / "python")]
+sys.path.insert(0, str(ROOT / "docs" / "examples" / "semantic_search"))
 
 import convnets  # noqa: E402
+import engines  # noqa: E402
 import run  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -224,6 +228,17 @@ def measure_calls(rounds: int, length_s: float) -> dict[str, float]:
     return result
 
 
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    names, parts, result = options.networks.split(","), options.parts.split(","), {}
+    if "first" in parts:
+        result["first"] = measure_first(names, options.threads)
+    if "run" in parts:
+        result["run"] = measure_runs(names, options.rounds, options.slice_ms / 1e3)
+    if "call" in parts:
+        result["call"] = measure_calls(options.rounds, options.slice_ms / 1e3)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default=",".join(NETWORKS))
@@ -233,6 +248,7 @@ def main() -> None:
     parser.add_argument("--parts", default="first,run,call")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--first", nargs=2, metavar=("BACKEND", "NETWORK"), help=argparse.SUPPRESS)
+    record.add_options(parser)
     options = parser.parse_args()
     # Dynamo leaves recurrent layers to eager unless it is told to look into them.
     torch._dynamo.config.allow_rnn = True
@@ -240,13 +256,14 @@ def main() -> None:
         return first_call(*options.first)
     torch.set_num_threads(options.threads)
     print(f"{run.processor()}, {options.threads} threads, PyTorch {torch.__version__}\n")
-    names, parts, result = options.networks.split(","), options.parts.split(","), {}
-    if "first" in parts:
-        result["first"] = measure_first(names, options.threads)
-    if "run" in parts:
-        result["run"] = measure_runs(names, options.rounds, options.slice_ms / 1e3)
-    if "call" in parts:
-        result["call"] = measure_calls(options.rounds, options.slice_ms / 1e3)
+    facts = {
+        "model": "torch.compile",
+        "options": {"benchmark": "backend", "networks": options.networks, "parts": options.parts}
+        | {"threads": options.threads, "rounds": options.rounds},
+        "versions": engines.versions(),
+    }
+    with record.begin(options.store, "benchmark", facts) as recorded:
+        result = recorded.results = measure(options)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
     return None

@@ -72,6 +72,14 @@ def _number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return _number(value) if isinstance(value, float) else value
+
+
 def _replace(path: Path, value: Any) -> None:
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     with temporary.open("w") as file:
@@ -113,7 +121,7 @@ class Run:
         metrics = {name: _summary(values) for name, values in self._values.items()}
         _replace(self.directory / "summary.json", {"schema": SCHEMA, "metrics": metrics})
         ended = {"ended_ns": time.time_ns(), "events": 0, "records": self._records}
-        results = {**self.results, "peak_memory_bytes": _peak_memory()}
+        results = {**_plain(self.results), "peak_memory_bytes": _peak_memory()}
         whole = {**self._facts, "status": status, **ended, "results": results}
         _replace(self.directory / "run.json", whole)
         self._metrics.close()

@@ -220,7 +220,7 @@ def test_benchmarks_record_as_the_commands_do(store, monkeypatch):
         with record.begin(store, "benchmark", {"model": "net", "options": {"n": latency}}) as run:
             run.metric("latency_s.rtorch.t1", latency)
             run.metric("latency_s.rtorch.t1", float("nan"))
-            run.results = {"rtorch.t1": {"ratio": latency / 4}}
+            run.results = {"rtorch.t1": {"ratio": latency / 4, "lost": float("nan")}}
     with pytest.raises(KeyError), record.begin(store, "benchmark", {"model": "net"}):
         raise KeyError
     assert [row["status"] for row in query(store, "list")] == ["failed", "done", "done"]
