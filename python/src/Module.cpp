@@ -71,13 +71,17 @@ struct Module::Run {
     return data >= first && data < first + bytes;
   }
 
-  /// Result `index` as a tensor: with memory of its own, or a view of an argument, of
-  /// an earlier result or of a buffer, or a copy of a constant of the module.
-  py::object tensor(uint32_t index, const rtorch_value &value,
-                    const std::deque<Argument> &arguments,
-                    const std::shared_ptr<Instance> &instance, const char *viewOf) {
-    if (blocks[index].memory)
-      return blocks[index].tensor = ownTensor(value, blocks[index].memory);
+  /// Result `index`, which has memory of its own. All of these are made before any
+  /// view.
+  py::object owner(uint32_t index, const rtorch_value &value) {
+    return blocks[index].tensor = ownTensor(value, blocks[index].memory);
+  }
+
+  /// A result without memory of its own that is a view of an argument, of another
+  /// result or of a buffer. Null for what lies in the instance's arena or the module's
+  /// constants.
+  py::object view(const rtorch_value &value, const std::deque<Argument> &arguments,
+                  const std::shared_ptr<Instance> &instance, const char *viewOf) {
     for (const Argument &argument : arguments)
       if (argument.isTensor() &&
           contains(argument.value.data, argument.extent(), value.data))
@@ -87,7 +91,7 @@ struct Module::Run {
         return python::viewOf(block.tensor, value.data, value);
     if (std::string_view(viewOf).starts_with("buffer"))
       return ownTensor(value, instance);
-    return copyOf(value);
+    return {};
   }
 };
 
@@ -143,18 +147,31 @@ py::list Module::call(const py::sequence &given, uint32_t threads, bool relayout
   check(error);
   copies_ += options.copies;
   py::list list(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    if (results[i].kind != RTORCH_VALUE_TENSOR) {
+  for (uint32_t i = 0; i < count; ++i)
+    if (results[i].kind != RTORCH_VALUE_TENSOR)
       list[i] = plain(results[i]);
+    else if (run.blocks[i].memory)
+      list[i] = run.owner(i, results[i]);
+  std::vector<uint32_t> kept; // in memory that the next run overwrites
+  std::vector<const rtorch_value *> keptValues;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (results[i].kind != RTORCH_VALUE_TENSOR || run.blocks[i].memory)
       continue;
-    }
     rtorch_value_info info{};
     info.struct_size = sizeof info;
-    if (!run.blocks[i].memory)
-      check(rtorch_module_result(module_.get(), i, &info));
-    list[i] = run.tensor(i, results[i], arguments, *instance,
-                         info.view_of ? info.view_of : "");
+    check(rtorch_module_result(module_.get(), i, &info));
+    py::object view =
+        run.view(results[i], arguments, *instance, info.view_of ? info.view_of : "");
+    if (view) {
+      list[i] = std::move(view);
+    } else {
+      kept.push_back(i);
+      keptValues.push_back(&results[i]);
+    }
   }
+  std::vector<py::object> copies = copiesOf(keptValues);
+  for (size_t i = 0; i < kept.size(); ++i)
+    list[kept[i]] = std::move(copies[i]);
   return list;
 }
 

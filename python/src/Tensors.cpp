@@ -2,8 +2,10 @@
 
 #include "python/src/Errors.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 namespace py = pybind11;
 
@@ -186,8 +188,54 @@ py::object viewOf(py::handle base, const void *data, const rtorch_value &value) 
                                  numbers(value.strides, value.rank), offset);
 }
 
-py::object copyOf(const rtorch_value &value) {
-  return ownTensor(value, {}).attr("clone")();
+/// The bytes from the first to the last element.
+static std::pair<const char *, const char *> touched(const rtorch_value &value) {
+  const char *first = static_cast<const char *>(value.data);
+  int64_t last = 0;
+  for (uint32_t i = 0; i < value.rank; ++i) {
+    if (value.sizes[i] == 0)
+      return {first, first};
+    last += (value.sizes[i] - 1) * value.strides[i];
+  }
+  return {first, first + size_t(last + 1) * rtorch_dtype_bytes(value.dtype)};
+}
+
+/// One tensor of rank 1 over a copy of these bytes.
+static py::object copyOfBytes(const char *begin, const char *end, int32_t dtype) {
+  const auto bytes = size_t(end - begin);
+  std::shared_ptr<void> memory = allocate(bytes);
+  std::memcpy(memory.get(), begin, bytes);
+  const int64_t size = int64_t(bytes / rtorch_dtype_bytes(dtype)), stride = 1;
+  rtorch_value value = RTORCH_VALUE_INIT;
+  value.kind = RTORCH_VALUE_TENSOR;
+  value.dtype = dtype;
+  value.rank = 1;
+  value.sizes = &size;
+  value.strides = &stride;
+  value.data = memory.get();
+  return ownTensor(value, memory);
+}
+
+std::vector<py::object> copiesOf(const std::vector<const rtorch_value *> &values) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [&](size_t i) { return touched(*values[i]).first; });
+  std::vector<py::object> copies(values.size());
+  for (size_t at = 0; at < order.size();) {
+    auto [begin, end] = touched(*values[order[at]]);
+    size_t next = at + 1; // those that overlap stay views of one memory
+    for (; next < order.size() && touched(*values[order[next]]).first < end; ++next)
+      end = std::max(end, touched(*values[order[next]]).second);
+    py::object whole = copyOfBytes(begin, end, values[order[at]]->dtype);
+    const auto memory = whole.attr("data_ptr")().cast<uintptr_t>();
+    for (; at < next; ++at) {
+      const rtorch_value &value = *values[order[at]];
+      auto offset = static_cast<const char *>(value.data) - begin;
+      copies[order[at]] =
+          viewOf(whole, reinterpret_cast<const char *>(memory) + offset, value);
+    }
+  }
+  return copies;
 }
 
 } // namespace rtorch::python

@@ -43,7 +43,7 @@ pybind11::object ownTensor(const rtorch_value &value, std::shared_ptr<void> memo
 pybind11::object viewOf(pybind11::handle base, const void *data,
                         const rtorch_value &value);
 
-/// A tensor of its own with the elements of `value`.
-pybind11::object copyOf(const rtorch_value &value);
+/// Copies with the same strides; values that share memory are views of one copy.
+std::vector<pybind11::object> copiesOf(const std::vector<const rtorch_value *> &values);
 
 } // namespace rtorch::python

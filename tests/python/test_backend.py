@@ -468,3 +468,27 @@ def test_equal_kernels_of_other_graphs_are_not_compiled_again(tmp_path):
         reports.append((module["kernels"], module["cached_kernels"]))
     assert reports[0] == (1, 0)
     assert reports[1][0] > reports[1][1] >= 1
+
+
+def test_results_that_view_other_results_or_memory_that_is_not_one():
+    """Strides and sharing are eager's, whichever of the results comes first."""
+
+    def function(x):
+        y, z = x + 1, x.sum(1)
+        row = x.cos()
+        return y[:, :1].expand(4, 3), y, z.var().expand(3), row[1:, ::2], row[0], row.mT[:2]
+
+    ours = compiled(function)
+    x = torch.randn(4, 3)
+    with torch.no_grad():
+        results, expected = ours(x), function(x)
+        assert_same(results, expected)
+        assert results[2].stride() == (0,)
+        again = ours(x + 1)
+    assert_same(results, expected)  # the next call has memory of its own
+    assert results[0].untyped_storage().data_ptr() == results[1].untyped_storage().data_ptr()
+    results[1].zero_()
+    assert not results[0].any()
+    results[4].fill_(7)
+    assert (results[5][:, 0] == 7).all()
+    assert_same(again, function(x + 1))
