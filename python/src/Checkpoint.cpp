@@ -96,7 +96,7 @@ py::list Checkpoint::tensors() const {
     // The mapping is read only, and PyTorch's tensors are not.
     const bool isAlias = *each.alias_of != '\0';
     list.append(py::make_tuple(each.name, each.alias_of, each.requires_grad != 0,
-                               isAlias ? py::none() : copyOf(each.value)));
+                               isAlias ? py::none() : copiesOf({&each.value}).front()));
   }
   if (!unsupported.empty())
     fail("RT_CHECKPOINT_UNSUPPORTED_DTYPE",

@@ -204,7 +204,8 @@ static std::pair<const char *, const char *> touched(const rtorch_value &value) 
 static py::object copyOfBytes(const char *begin, const char *end, int32_t dtype) {
   const auto bytes = size_t(end - begin);
   std::shared_ptr<void> memory = allocate(bytes);
-  std::memcpy(memory.get(), begin, bytes);
+  if (bytes)
+    std::memcpy(memory.get(), begin, bytes);
   const int64_t size = int64_t(bytes / rtorch_dtype_bytes(dtype)), stride = 1;
   rtorch_value value = RTORCH_VALUE_INIT;
   value.kind = RTORCH_VALUE_TENSOR;
