@@ -64,6 +64,8 @@ def _compile(
     module, seeds = _random.with_seeds(module)
     compiled = compile_module(module, kind, options, entry)
     warn_of(entry)
+    if options.record:
+        _report.record(entry, options)
 
     def call(args: list[Any]) -> Any:
         results = compiled(*args, _random.draw(seeds)) if seeds else compiled(*args)

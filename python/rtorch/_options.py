@@ -20,6 +20,8 @@ class Options:
     """Whether compiled graphs are kept on disk, and found again."""
     cache_dir: str = ""
     """Where; empty: RTORCH_CACHE, or rtorch in the user's cache directory."""
+    record: bool = True
+    """Whether compilations are recorded in the experiment store (RTORCH_STORE)."""
     cache_bytes: int = 4 << 30
     """The least recently used modules are removed beyond this size."""
 

@@ -3,6 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+from . import _native, _record
+from ._options import Options
+
 
 @dataclass
 class Fallback:
@@ -103,6 +108,31 @@ class Report:
                 lines += [f"    copy of {c['bytes']} bytes: {c['place']}" for c in module["copies"]]
             lines += [f"  eager: {each}" for each in graph.fallbacks]
         return "\n".join(lines)
+
+
+def record(graph: GraphReport, options: Options) -> None:
+    """Writes what was compiled of a graph to the experiment store, as a run of its own."""
+    chosen = {"fallback": options.fallback, "target_cpu": options.target_cpu}
+    versions = {"rtorch": _native.version(), "llvm": _native.llvm_description()}
+    facts = {
+        "model": f"{graph.kind} graph",
+        "options": chosen | {"cache": options.cache},
+        "versions": versions | {"torch": torch.__version__},
+    }
+    modules = graph.modules()
+    with _record.record_run("torch.compile", facts) as run:
+        for each in graph.fallbacks:
+            run.event("fallback", vars(each))
+        run.finish(
+            "done",
+            {
+                "total_s": graph.seconds,
+                "nodes": graph.nodes,
+                "native_nodes": graph.native_nodes,
+                "other_nodes": graph.eager_nodes,
+                "modules": modules,
+            },
+        )
 
 
 _reports: list[Report] = []

@@ -10,3 +10,4 @@ import pytest
 def _cache_of_the_tests(tmp_path_factory):
     """An empty cache of compiled graphs."""
     os.environ["RTORCH_CACHE"] = str(tmp_path_factory.mktemp("rtorch-cache"))
+    os.environ["RTORCH_STORE"] = str(tmp_path_factory.mktemp("rtorch-store"))

@@ -492,3 +492,29 @@ def test_results_that_view_other_results_or_memory_that_is_not_one():
     results[4].fill_(7)
     assert (results[5][:, 0] == 7).all()
     assert_same(again, function(x + 1))
+
+
+def test_compilations_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("RTORCH_STORE", str(tmp_path / "store"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rtorch.FallbackWarning)
+        compiled(lambda x: torch.linalg.qr(x.cos())[0] + 1)(torch.randn(3, 3))
+    [run] = (tmp_path / "store" / "runs").iterdir()
+    facts = json.loads((run / "run.json").read_text())
+    assert (facts["kind"], facts["status"]) == ("torch.compile", "done")
+    report = rtorch.last_report()
+    assert facts["results"]["native_nodes"] == report.native_nodes > 0
+    assert facts["results"]["other_nodes"] == report.eager_nodes > 0
+    [event] = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert event["event"] == "fallback"
+    assert "qr" in event["op"]
+    compiled(lambda x: x.sin(), record=False)(torch.randn(3))
+    assert len(list((tmp_path / "store" / "runs").iterdir())) == 1
+
+
+def test_a_store_that_cannot_be_written_costs_a_warning(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("RTORCH_STORE", str(tmp_path / "file"))
+    x = torch.randn(3)
+    with pytest.warns(rtorch.RecordWarning):
+        assert_same(compiled(lambda x: x.sin())(x), x.sin())
