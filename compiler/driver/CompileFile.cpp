@@ -520,7 +520,7 @@ llvm::Error Compilation::lower(Level &level) {
   level.module = module_->clone();
   if (auto error = phase("layouts" + suffix, [&] {
         return runPasses(*level.module, [&](PassManager &pm) {
-          buildLayoutPipeline(pm, level.target);
+          buildLayoutPipeline(pm, level.target, options_.winograd);
         });
       }))
     return error;

@@ -12,11 +12,13 @@ namespace rtorch::compiler {
 
 void buildGraphPipeline(OpPassManager &pm) { rt::buildValueFormPipeline(pm); }
 
-void buildLayoutPipeline(OpPassManager &pm, const codegen::Target &target) {
+void buildLayoutPipeline(OpPassManager &pm, const codegen::Target &target,
+                         bool winograd) {
   pm.addPass(schedule::createLowerTransposed());
   pm.addPass(schedule::createAssignLayouts());
   schedule::PackConvolutionsOptions pack;
   pack.vectorBytes = target.vectorBytes;
+  pack.winograd = winograd;
   pm.addPass(schedule::createPackConvolutions(pack));
   pm.addNestedPass<func::FuncOp>(rt::createCse());
 }

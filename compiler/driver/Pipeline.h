@@ -15,8 +15,10 @@ namespace rtorch::compiler {
 void buildGraphPipeline(mlir::OpPassManager &pm);
 
 /// Layouts of activations, and operands of convolutions in the layout of the kernels
-/// for `target`; what becomes of weights alone is folded later.
-void buildLayoutPipeline(mlir::OpPassManager &pm, const codegen::Target &target);
+/// for `target`; what becomes of weights alone is folded later. `winograd`: by minimal
+/// filtering where that pays.
+void buildLayoutPipeline(mlir::OpPassManager &pm, const codegen::Target &target,
+                         bool winograd);
 
 /// Value form → kernels, launches and a memory plan for `target`.
 void buildSchedulePipeline(mlir::OpPassManager &pm, const codegen::Target &target);

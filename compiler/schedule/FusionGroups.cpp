@@ -175,6 +175,22 @@ Value behindWindows(Operation *reduction) {
   return all && count <= kMaxPooled ? value : Value();
 }
 
+/// Whether `convolution` computes all pixels of each window of `windows` at one time:
+/// Winograd's kernel has those of two by two.
+bool hasPixelsTogether(rt::PackedConvolutionOp convolution, Value windows) {
+  if (!convolution.getWinograd())
+    return true;
+  int64_t count = 0;
+  while (auto unfold = windows.getDefiningOp<rt::UnfoldOp>()) {
+    if (!tensorType(windows).getSizes().back().isConstant(2) || unfold.getStep() != 2 ||
+        unfold.getDilation() != 1)
+      return false;
+    ++count;
+    windows = unfold.getSource();
+  }
+  return count == 2;
+}
+
 /// The convolution that `op` computes, or is the end of a chain of pointwise ops on
 /// nothing else's result.
 Operation *convolutionBehind(Operation *op) {
@@ -372,7 +388,9 @@ Operation *Grouping::pooledConvolution(Operation *producer, const Uses &uses,
   bool oneReduction = llvm::count_if(group.ops, isRowOp) == 1 && uses.ops.size() == 1 &&
                       isa<rt::ReductionOpInterface>(uses.ops.front()) &&
                       !group.movesIndices;
-  if (!oneReduction || behindWindows(uses.ops.front()) != producer->getResult(0))
+  if (!oneReduction || behindWindows(uses.ops.front()) != producer->getResult(0) ||
+      !hasPixelsTogether(cast<rt::PackedConvolutionOp>(convolution),
+                         uses.ops.front()->getOperand(0)))
     return nullptr;
   return convolution;
 }

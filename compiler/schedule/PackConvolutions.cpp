@@ -1,6 +1,7 @@
 #include "compiler/schedule/Passes.h"
 #include "compiler/schedule/TensorBuilder.h"
 #include "compiler/schedule/ViewChain.h"
+#include "compiler/schedule/Winograd.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
@@ -88,10 +89,14 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
       padding.assign(padding.size(), 0);
     }
     Value bias = op.getBias() ? inMemory(t, op.getBias()) : Value();
+    Value weight = op.getWeight();
+    bool filtered = winograd && paysWinograd(op, x);
+    if (filtered)
+      weight = winogradFilters(t, weight);
     Value result = rt::PackedConvolutionOp::create(
         builder, op.getLoc(), op.getResult().getType(), x,
-        packWeight(t, op.getWeight(), op.getGroups(), outputs), bias, outputs,
-        op.getStride(), padding, op.getDilation());
+        packWeight(t, weight, op.getGroups(), outputs), bias, outputs, op.getStride(),
+        padding, op.getDilation(), filtered);
     op.getResult().replaceAllUsesWith(result);
     op.erase();
   }

@@ -45,10 +45,12 @@ def PackConvolutions : Pass<"rt-pack-convolutions", "::mlir::ModuleOp"> {
     `rt.convolution` becomes `rt.packed_convolution` of views and copies of the weight,
     which are folded where it is a parameter; depthwise ones stay, with the channels of
     weight and input innermost. An input that cannot be padded in place is padded by
-    `rt.pad`.
+    `rt.pad`. Those of 3 x 3 windows for which minimal filtering pays get transformed
+    filters.
   }];
   let options = [
     Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of a vector register">,
+    Option<"winograd", "winograd", "bool", "true", "use minimal filtering where it pays">,
   ];
   let dependentDialects = ["::rtorch::rt::RtDialect"];
 }

@@ -83,6 +83,31 @@ Value TensorBuilder::padTo(Value x, int64_t dim, const Expr &size) {
   return pad(x, Dims(sizes.size(), 0), sizes, layout::contiguousStrides(sizes));
 }
 
+Value TensorBuilder::cat(ValueRange inputs, int64_t dim) {
+  Dims sizes = tensorType(inputs.front()).getSizes();
+  for (Value input : inputs.drop_front())
+    sizes[dim] = sizes[dim] + tensorType(input).getSize(dim);
+  TensorType result =
+      type({sizes, layout::contiguousStrides(sizes), 0}, inputs.front());
+  return rt::CatOp::create(b, loc, result, inputs, dim);
+}
+
+Value TensorBuilder::add(Value x, Value y) {
+  return rt::AddOp::create(b, loc, tensorType(x).withRowMajorLayout(), x, y);
+}
+
+Value TensorBuilder::sub(Value x, Value y) {
+  return rt::SubOp::create(b, loc, tensorType(x).withRowMajorLayout(), x, y);
+}
+
+Value TensorBuilder::scale(Value x, double factor) {
+  TensorType type = tensorType(x);
+  auto scalar = TensorType::get(b.getContext(), Dims{}, type.getElementType());
+  Value number =
+      rt::FullOp::create(b, loc, scalar, b.getFloatAttr(type.getElementType(), factor));
+  return rt::MulOp::create(b, loc, type.withRowMajorLayout(), x, number);
+}
+
 Value TensorBuilder::flip(Value x, int64_t dim) {
   Expr size = tensorType(x).getSize(dim);
   if (size.isConstant(1))

@@ -26,6 +26,11 @@ struct TensorBuilder {
                   const layout::Dims &strides);
   /// `x` with zeros behind it in dim `dim`, row-major; itself if it has that size.
   mlir::Value padTo(mlir::Value x, int64_t dim, const layout::Expr &size);
+  /// Tensors of one type but for dim `dim` one after the other, row-major.
+  mlir::Value cat(mlir::ValueRange inputs, int64_t dim);
+  mlir::Value add(mlir::Value x, mlir::Value y);
+  mlir::Value sub(mlir::Value x, mlir::Value y);
+  mlir::Value scale(mlir::Value x, double factor);
   /// `x` with dim `dim` in reverse order, row-major.
   mlir::Value flip(mlir::Value x, int64_t dim);
 

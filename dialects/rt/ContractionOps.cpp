@@ -236,9 +236,21 @@ LogicalResult PackedConvolutionOp::verify() {
     return emitOpError() << "expects panels of " << channels << " channels of a result "
                          << "of " << x.getSize(1).str() << " channels, but got "
                          << printSizes(packed);
+  // packed_convolution_c6
+  Dims taps(packedSizes.begin() + 2, packedSizes.begin() + rank);
+  if (getWinograd()) {
+    auto isOne = [](int64_t number) { return number == 1; };
+    if (taps != Dims{4, 4} || !llvm::all_of(getStride(), isOne) ||
+        !llvm::all_of(getDilation(), isOne))
+      return emitOpError() << "expects windows of 4 x 4 in 'packed', strides and "
+                              "dilations of 1 with 'winograd', but got "
+                           << printSizes(packed) << ", stride [" << getStride()
+                           << "], dilation [" << getDilation() << "]";
+    taps = {3, 3};
+  }
   // packed_convolution_c4
   Dims weight = {layout::Expr(channels), packedSizes[rank]};
-  weight.insert(weight.end(), packedSizes.begin() + 2, packedSizes.begin() + rank);
+  weight.insert(weight.end(), taps.begin(), taps.end());
   Dims expected =
       ConvolutionOp::resultSizes(x.getSizes(), weight, getStride(), getPadding(),
                                  getDilation(), groups, std::nullopt);

@@ -187,6 +187,10 @@ def Rt_PackedConvolutionOp : Rt_ComputeOp<"packed_convolution"> {
     - (C4) The result's sizes are the batch, `channels` and the number of windows in
       each spatial dim; `bias` has the size `channels`.
     - (C5) All dtypes are equal.
+    - (C6) With `winograd`, `x` has rank 4, `packed` has windows of 4 x 4, and strides
+      and dilations are 1: the windows are those of 3 x 3 taps g, in the place of which
+      `packed` holds G g G' of F(2 x 2, 3 x 3), with the rows 1 0 0, 1/2 1/2 1/2,
+      1/2 -1/2 1/2, 0 0 1 of G.
 
     Example:
     ```mlir
@@ -196,11 +200,11 @@ def Rt_PackedConvolutionOp : Rt_ComputeOp<"packed_convolution"> {
   }];
   let arguments = (ins Rt_FloatTensor:$x, Rt_FloatTensor:$packed, Optional<Rt_FloatTensor>:$bias,
                        I64Attr:$channels, DenseI64ArrayAttr:$stride, DenseI64ArrayAttr:$padding,
-                       DenseI64ArrayAttr:$dilation);
+                       DenseI64ArrayAttr:$dilation, UnitAttr:$winograd);
   let results = (outs Rt_FloatTensor:$result);
   let assemblyFormat = [{
     $x `,` $packed (`,` $bias^)? `channels` $channels `stride` $stride `padding` $padding
-    `dilation` $dilation attr-dict `:` functional-type(operands, results)
+    `dilation` $dilation (`winograd` $winograd^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 

@@ -55,6 +55,7 @@ def key_parts(graph: Serialized, options: Options) -> dict[str, str]:
         "graph": _hash(json.dumps(stripped, sort_keys=True)),
         "constants": constants.hexdigest(),
         "target": options.target_cpu,
+        "winograd": str(options.winograd),
         "host": _hash(_host()) if options.target_cpu == "native" else "",
         "compiler": _compiler_identity(),
     }

@@ -82,6 +82,7 @@ def _compile_to(graph: Serialized, name: str, output: Path, options: Options) ->
             str(archive),
             str(output),
             options.target_cpu,
+            winograd=options.winograd,
             kernel_cache=str(options.cache_path() / "kernels") if options.cache else "",
             kernel_cache_bytes=options.cache_bytes,
         )

@@ -76,10 +76,12 @@ def compile(
     output: str | os.PathLike[str] | None = None,
     *,
     target_cpu: str = "native",
+    winograd: bool = True,
 ) -> Module:
     """Compiles an exported program, or the archive `program`, and loads it.
 
-    The module is kept as the file `output` if one is named. Raises UnsupportedOpError
+    The module is kept as the file `output` if one is named. `winograd`: as in the options
+    of the backend. Raises UnsupportedOpError
     with all ops that are not supported, CompileError for what else goes wrong.
     """
     with tempfile.TemporaryDirectory(prefix="rtorch-") as folder:
@@ -91,7 +93,7 @@ def compile(
         else:
             archive = Path(program)
         path = Path(output) if output is not None else Path(folder) / "model.rtm"
-        _native.compile(str(archive), str(path), target_cpu)
+        _native.compile(str(archive), str(path), target_cpu, winograd=winograd)
         return Module(path, in_spec=in_spec, out_spec=out_spec)
 
 

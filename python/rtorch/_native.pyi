@@ -4,7 +4,13 @@ from typing import Any
 import torch
 
 def compile(
-    input: str, output: str, target_cpu: str = "native", threads: int = 0
+    input: str,
+    output: str,
+    target_cpu: str = "native",
+    threads: int = 0,
+    winograd: bool = True,
+    kernel_cache: str = "",
+    kernel_cache_bytes: int = 1 << 30,
 ) -> dict[str, Any]: ...
 def supported_ops() -> list[str]: ...
 def llvm_description() -> str: ...

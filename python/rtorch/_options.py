@@ -16,6 +16,10 @@ class Options:
     warning; "error" refuses the model."""
     target_cpu: str = "native"
     """A level ("x86-64-v3"), LLVM's name of a CPU, or "native"."""
+    winograd: bool = True
+    """Whether 3x3 convolutions of many channels take fewer multiplications where that pays:
+    faster, rounded in another way, and next to an infinite or NaN input some more pixels
+    are NaN."""
     cache: bool = True
     """Whether compiled graphs are kept on disk, and found again."""
     cache_dir: str = ""

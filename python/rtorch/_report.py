@@ -112,7 +112,7 @@ class Report:
 
 def record(graph: GraphReport, options: Options) -> None:
     """Writes what was compiled of a graph to the experiment store, as a run of its own."""
-    chosen = {"fallback": options.fallback, "target_cpu": options.target_cpu}
+    chosen = {name: getattr(options, name) for name in ("fallback", "target_cpu", "winograd")}
     versions = {"rtorch": _native.version(), "llvm": _native.llvm_description()}
     facts = {
         "model": f"{graph.kind} graph",

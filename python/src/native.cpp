@@ -45,13 +45,14 @@ py::dict asDict(const compiler::Report &report) {
 }
 
 py::dict compile(const std::string &input, const std::string &output,
-                 const std::string &targetCpu, unsigned threads,
+                 const std::string &targetCpu, unsigned threads, bool winograd,
                  const std::string &kernelCache, uint64_t kernelCacheBytes) {
   compiler::Options options;
   options.kernelCache = kernelCache;
   options.kernelCacheBytes = kernelCacheBytes;
   options.targetCpu = targetCpu;
   options.threads = threads;
+  options.winograd = winograd;
   compiler::Report report;
   std::string error;
   bool done = false;
@@ -69,7 +70,7 @@ py::dict compile(const std::string &input, const std::string &output,
 PYBIND11_MODULE(_native, m) {
   m.def("compile", &compile, py::arg("input"), py::arg("output"),
         py::arg("target_cpu") = "native", py::arg("threads") = 0,
-        py::arg("kernel_cache") = "",
+        py::arg("winograd") = true, py::arg("kernel_cache") = "",
         py::arg("kernel_cache_bytes") = uint64_t(1) << 30);
   m.def("supported_ops", &compiler::supportedOps);
   m.def("llvm_description", &compiler::llvmDescription);

@@ -88,6 +88,8 @@ void addOptions(CLI::App &app, Arguments &arguments) {
   app.add_option("--kernel-cache", arguments.options.kernelCache,
                  "take equal kernels from this folder, and add others to it")
       ->type_name("DIR");
+  app.add_flag("!--no-winograd", arguments.options.winograd,
+               "sum over all taps of 3x3 convolutions, never by minimal filtering");
   app.add_flag("--cross-check", arguments.options.crossCheck,
                "warn where a layout differs from what the exporter recorded");
   app.add_flag("--json", arguments.json, "print the report as JSON");

@@ -27,6 +27,7 @@ Fields factsOfCompile(const std::string &input, const std::string &output,
                {"emit", emit},
                {"threads", options.threads},
                {"weights", options.weights},
+               {"winograd", options.winograd},
                {"cross_check", options.crossCheck}};
   return {{"model", std::filesystem::path(input).stem().string()},
           {"subject", raw(subject)},

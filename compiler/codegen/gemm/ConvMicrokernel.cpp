@@ -41,7 +41,7 @@ SmallVector<Value> loadPointers(Emitter &e, Value table, Value tap, int64_t lane
 class ConvEmitter {
 public:
   ConvEmitter(Emitter &e, Type type, const RegisterTile &tile, int64_t lanes,
-              int64_t height, const ConvTile &operands)
+              int64_t height, const ConvOperands &operands)
       : e(e), type_(type), tile_(tile), lanes_(lanes), height_(height),
         operands_(operands), vector_(VectorType::get(tile.lanes, type)),
         count_(height * tile.vectors) {
@@ -122,7 +122,7 @@ private:
   Type type_;
   RegisterTile tile_;
   int64_t lanes_, height_;
-  const ConvTile &operands_;
+  const ConvOperands &operands_;
   VectorType vector_;
   int64_t count_, copies_;
   SmallVector<Value> pointers_;
@@ -130,7 +130,7 @@ private:
 
 func::FuncOp getConvMicrokernel(Emitter &e, ModuleOp module, Type type,
                                 const RegisterTile &tile, int64_t lanes, int64_t height,
-                                const ConvTile &operands) {
+                                const ConvOperands &operands) {
   std::string name = "conv_" + typeName(type) + "_" + std::to_string(height) + "x" +
                      std::to_string(tile.columns()) + "_" + std::to_string(lanes) +
                      "_t" + nameOf(operands.taps) + "_c" + nameOf(operands.channels) +
@@ -143,7 +143,7 @@ func::FuncOp getConvMicrokernel(Emitter &e, ModuleOp module, Type type,
       e.b.getFunctionType({pointer, i64, i64, i64, pointer, pointer}, {});
   func::FuncOp function = addPrivateFunction(e, module, name, functionType);
   Block &entry = function.getBody().front();
-  ConvTile inside{entry.getArgument(0),
+  ConvOperands inside{entry.getArgument(0),
                   orConstant(e, operands.taps, entry.getArgument(1)),
                   orConstant(e, operands.channels, entry.getArgument(2)),
                   orConstant(e, operands.channelStride, entry.getArgument(3)),
@@ -158,7 +158,7 @@ func::FuncOp getConvMicrokernel(Emitter &e, ModuleOp module, Type type,
 
 void callConvMicrokernel(Emitter &e, Type elementType, const RegisterTile &tile,
                          int64_t lanes, ArrayRef<int64_t> heights, Value height,
-                         const ConvTile &operands) {
+                         const ConvOperands &operands) {
   auto module = e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   switchOverHeights(e, heights, height, [&](int64_t fixed) {
     func::FuncOp callee =

@@ -14,7 +14,7 @@ namespace rtorch::gemm {
 
 /// One register tile of a dense convolution: sums [pixel][columns] over taps and
 /// channels of input elements times a packed weight [tap][channel][columns].
-struct ConvTile {
+struct ConvOperands {
   mlir::Value table;         ///< of pointers
   mlir::Value taps;          ///< i64
   mlir::Value channels;      ///< i64, constant where static
@@ -27,7 +27,7 @@ struct ConvTile {
 /// to it; one that the sums are stored by.
 void callConvMicrokernel(Emitter &e, mlir::Type elementType, const RegisterTile &tile,
                          int64_t lanes, llvm::ArrayRef<int64_t> heights,
-                         mlir::Value height, const ConvTile &operands);
+                         mlir::Value height, const ConvOperands &operands);
 
 /// One register tile of a depthwise convolution: sums [pixel][lanes of a vector] over
 /// taps of input elements times weights [tap][channels].

@@ -27,31 +27,35 @@ int64_t ConvWindows::pooledPixels() const {
 }
 
 bool ConvWindows::isPadded() const {
-  return llvm::any_of(padding, [](int64_t count) { return count > 0; });
+  return overhangs || llvm::any_of(padding, [](int64_t count) { return count > 0; });
 }
 
 //===----------------------------------------------------------------------===//
 // The cut
 //===----------------------------------------------------------------------===//
 
-/// Elements of the input that a tile may read without leaving the second-level cache,
-/// pointers that its tables may hold, and pixels in any case.
-constexpr int64_t kTileElements = 64 << 10, kTilePointers = 8 << 10, kMaxPixels = 512,
-                  kMinPixels = 48, kWantedTiles = 8;
+/// Pointers that the tables of a tile may hold, and pixels.
+constexpr int64_t kTilePointers = 8 << 10, kMaxPixels = 512, kWantedTiles = 8;
+
+/// Grids of few tiles have a multiple of this many, so that equal threads get equal
+/// shares.
+constexpr int64_t kEvenTiles = 4;
 
 PixelBlocking PixelBlocking::of(const ConvWindows &windows, int64_t maxHeight,
-                                const Expr &channelElements, const Expr &otherTiles) {
+                                const Expr &channelElements, const Expr &otherTiles,
+                                const PixelLimits &limits) {
   Expr pixels = windows.pixels();
   int64_t pointers = kTilePointers / windows.tapCount().constant().value_or(9);
   int64_t elements =
-      kTileElements /
-      std::max<int64_t>(channelElements.constant().value_or(kTileElements / 256), 1);
-  int64_t most = std::clamp(std::min(pointers, elements), kMinPixels, kMaxPixels);
+      limits.elements /
+      std::max<int64_t>(channelElements.constant().value_or(limits.elements / 256), 1);
+  int64_t most = std::clamp(std::min(pointers, elements), limits.least, kMaxPixels);
   Expr wanted = layout::ceildiv(kWantedTiles, layout::max(otherTiles, 1));
-  Expr tiles =
-      layout::max(layout::max(layout::ceildiv(pixels, most),
-                              layout::min(layout::ceildiv(pixels, kMinPixels), wanted)),
-                  1);
+  Expr full = layout::ceildiv(pixels, most),
+       least = layout::ceildiv(pixels, limits.least);
+  Expr tiles = layout::max(full, layout::min(least, wanted));
+  Expr even = layout::ceildiv(tiles, kEvenTiles) * Expr(kEvenTiles);
+  tiles = layout::max(layout::max(tiles, layout::min(even, least)), 1);
   PixelBlocking blocking;
   // What is reduced together stays in one register tile.
   const int64_t together = windows.pooledPixels();
@@ -208,7 +212,7 @@ Indices WindowTables::indicesOf(gemm::Emitter &e, Value pixel, Index channel) {
   const int64_t counted = flatDim(windows_.result);
   for (int64_t dim = 0; dim <= windows_.spatialDims(); ++dim) {
     if (!flat_) {
-      Value at = e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel));
+      Value at = coordinate(e, dim, pixel);
       if (dim && !windows_.pool.empty())
         at = e.div(at, e.constant(windows_.pool[dim - 1].step));
       indices.push_back(Index{at});
@@ -286,7 +290,7 @@ void WindowTables::emitTable(gemm::Emitter &e, Value panel, Value pixel, Value i
         e.loop(count, [&](Value i) {
           Value moved = e.mul(i, windows_.dilation[dim]);
           Value fits = inside;
-          if (windows_.padding[dim]) {
+          if (windows_.isPadded(dim)) {
             Value at = e.add(starts[dim], p.splat(moved));
             fits = p.inside(at, lower(e, windows_.x.getSize(2 + dim)));
             if (inside)

@@ -21,6 +21,7 @@ struct ConvWindows {
   llvm::SmallVector<int64_t> stride, padding, dilation;
   llvm::SmallVector<PooledAxis> pool = {}; ///< of each spatial dim; empty: not pooled
   layout::Dims pooled = {};                ///< sizes of the pooled result
+  bool overhangs = false; ///< the last windows may reach beyond the padded input
 
   /// Pixels that are reduced together, one after the other.
   int64_t pooledPixels() const;
@@ -30,9 +31,16 @@ struct ConvWindows {
   layout::Expr tapCount() const { return layout::numel(taps); }
   /// Some windows reach beyond the input.
   bool isPadded() const;
+  bool isPadded(size_t dim) const { return overhangs || padding[dim] > 0; }
   /// A row of zeros in the place of pixels outside can be read like the input's
   /// channels.
   bool hasContiguousChannels() const { return x.getStrides()[1].isConstant(1); }
+};
+
+/// What bounds the pixels of a grid tile.
+struct PixelLimits {
+  int64_t elements = 64 << 10; ///< that are read; they stay in the second-level cache
+  int64_t least = 48;          ///< pixels in any case, where there are so many
 };
 
 /// How many pixels one grid tile takes, and how they are cut into register tiles of
@@ -47,11 +55,12 @@ struct PixelBlocking {
   /// Register tiles of a grid tile.
   layout::Expr panels() const { return layout::ceildiv(rows, heights.front()); }
 
-  /// For register tiles of up to `maxHeight` pixels; `channelElements` of the input
+  /// For register tiles of up to `maxHeight` pixels; `channelElements` of what is read
   /// belong to a pixel, and the grid has other tiles for each pixel tile already.
   static PixelBlocking of(const ConvWindows &windows, int64_t maxHeight,
                           const layout::Expr &channelElements,
-                          const layout::Expr &otherTiles);
+                          const layout::Expr &otherTiles,
+                          const PixelLimits &limits = {});
 };
 
 /// Emits the tables of one grid tile.
@@ -71,6 +80,10 @@ public:
   void emitTable(gemm::Emitter &e, mlir::Value panel, mlir::Value pixel,
                  mlir::Value input, mlir::Value zeros);
   mlir::Value table(gemm::Emitter &e, mlir::Value panel);
+  /// Place `dim` of a pixel of the tile, the batch's being 0.
+  mlir::Value coordinate(gemm::Emitter &e, size_t dim, mlir::Value pixel) {
+    return e.load(e.b.getI64Type(), coordinateAddress(e, dim, pixel));
+  }
   /// The indices into the result of `channel` of a pixel of the tile.
   Indices indicesOf(gemm::Emitter &e, mlir::Value pixel, Index channel);
 

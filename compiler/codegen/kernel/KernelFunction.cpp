@@ -48,8 +48,10 @@ KernelInfo emitKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
   for (Operation &op : kernel.getBlock()) {
     if (isa<rt::AttentionOp>(op))
       return emitAttentionKernel(builder, kernel, symbol, target);
-    if (isa<rt::PackedConvolutionOp>(op))
-      return emitConvKernel(builder, kernel, symbol, target);
+    if (auto convolution = dyn_cast<rt::PackedConvolutionOp>(op))
+      return convolution.getWinograd()
+                 ? emitWinogradKernel(builder, kernel, symbol, target)
+                 : emitConvKernel(builder, kernel, symbol, target);
     if (isa<rt::ConvolutionOp>(op))
       return emitDepthwiseKernel(builder, kernel, symbol, target);
     if (isa<rt::LinearOp, rt::MatmulOp, rt::PackedLinearOp>(op))

@@ -42,6 +42,8 @@ KernelInfo emitGemmKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);
 KernelInfo emitConvKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                           llvm::StringRef symbol, const Target &target);
+KernelInfo emitWinogradKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                              llvm::StringRef symbol, const Target &target);
 KernelInfo emitDepthwiseKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,
                                llvm::StringRef symbol, const Target &target);
 KernelInfo emitScanKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,

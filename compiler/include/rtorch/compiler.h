@@ -36,6 +36,10 @@ struct Options {
   unsigned threads = 0; ///< 0: as many as the process may use
   /// Compare the importer's layouts with what the exporter recorded.
   bool crossCheck = false;
+  /// Compute 3 x 3 convolutions of many channels with fewer multiplications where that
+  /// pays (Winograd's F(2 x 2, 3 x 3)): faster, rounded in another way, and next to an
+  /// infinite or NaN input some more pixels are NaN.
+  bool winograd = true;
   /// Leave the weights out of the module and write them to this checkpoint (RTCH); they
   /// are given when the module is loaded. Empty: the module has its weights.
   std::string weights;

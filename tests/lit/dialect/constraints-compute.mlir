@@ -517,6 +517,14 @@ func.func @packed_convolution_c5_dtype(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tens
 
 // -----
 
+func.func @packed_convolution_c6_windows(%x: !rt.tensor<1x3x8x8xf32>, %p: !rt.tensor<1x1x3x3x3x8xf32>) {
+  // expected-error @+1 {{'rt.packed_convolution' op expects windows of 4 x 4 in 'packed', strides and dilations of 1 with 'winograd', but got [1, 1, 3, 3, 3, 8], stride [1, 1], dilation [1, 1]}}
+  %y = rt.packed_convolution %x, %p channels 6 stride [1, 1] padding [1, 1] dilation [1, 1] winograd : (!rt.tensor<1x3x8x8xf32>, !rt.tensor<1x1x3x3x3x8xf32>) -> !rt.tensor<1x6x8x8xf32>
+  rt.return
+}
+
+// -----
+
 func.func @cat_c1_dim_beyond_rank(%a: !rt.tensor<4x8xf32>) {
   // expected-error @+1 {{'rt.cat' op expects an input and a dim below rank 2, but got 1 inputs and dim 2}}
   %y = rt.cat %a dim 2 : (!rt.tensor<4x8xf32>) -> !rt.tensor<4x8xf32>

@@ -42,3 +42,30 @@ func.func @depthwise(%x: !rt.tensor<1x6x8x8xf32>, %w: !rt.tensor<6x1x3x3xf32>)
      : (!rt.tensor<1x6x8x8xf32>, !rt.tensor<6x1x3x3xf32>) -> !rt.tensor<1x6x6x6xf32>
   rt.return %0 : !rt.tensor<1x6x6x6xf32>
 }
+
+// -----
+
+// Windows of 3 x 3 by minimal filtering: filters of 4 x 4 points.
+// CHECK-LABEL: func.func @filtered
+//       CHECK: rt.cat {{.*}} dim 2 : {{.*}} -> !rt.tensor<16x16x4x3xf32>
+//       CHECK: rt.cat {{.*}} dim 3 : {{.*}} -> !rt.tensor<16x16x4x4xf32>
+//       CHECK: %[[K:.+]] = rt.clone {{.*}} -> <1x1x4x4x16x16xf32>
+//       CHECK: rt.packed_convolution %{{.*}}, %[[K]] channels 16 {{.*}} padding [1, 1] dilation [1, 1] winograd
+func.func @filtered(%x: !rt.tensor<1x16x32x32xf32, strided<[16384, 1, 512, 16]>>, %w: !rt.tensor<16x16x3x3xf32>)
+    -> !rt.tensor<1x16x32x32xf32> attributes {rt.symbols = []} {
+  %0 = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1
+     : (!rt.tensor<1x16x32x32xf32, strided<[16384, 1, 512, 16]>>, !rt.tensor<16x16x3x3xf32>) -> !rt.tensor<1x16x32x32xf32>
+  rt.return %0 : !rt.tensor<1x16x32x32xf32>
+}
+
+// -----
+
+// Too few windows to transform the filters of an argument for.
+// CHECK-LABEL: func.func @few_windows
+//   CHECK-NOT: winograd
+func.func @few_windows(%x: !rt.tensor<1x16x16x16xf32, strided<[4096, 1, 256, 16]>>, %w: !rt.tensor<16x16x3x3xf32>)
+    -> !rt.tensor<1x16x16x16xf32> attributes {rt.symbols = []} {
+  %0 = rt.convolution %x, %w stride [1, 1] padding [1, 1] dilation [1, 1] groups 1
+     : (!rt.tensor<1x16x16x16xf32, strided<[4096, 1, 256, 16]>>, !rt.tensor<16x16x3x3xf32>) -> !rt.tensor<1x16x16x16xf32>
+  rt.return %0 : !rt.tensor<1x16x16x16xf32>
+}
