@@ -144,11 +144,11 @@ func::FuncOp getConvMicrokernel(Emitter &e, ModuleOp module, Type type,
   func::FuncOp function = addPrivateFunction(e, module, name, functionType);
   Block &entry = function.getBody().front();
   ConvOperands inside{entry.getArgument(0),
-                  orConstant(e, operands.taps, entry.getArgument(1)),
-                  orConstant(e, operands.channels, entry.getArgument(2)),
-                  orConstant(e, operands.channelStride, entry.getArgument(3)),
-                  entry.getArgument(4),
-                  entry.getArgument(5)};
+                      orConstant(e, operands.taps, entry.getArgument(1)),
+                      orConstant(e, operands.channels, entry.getArgument(2)),
+                      orConstant(e, operands.channelStride, entry.getArgument(3)),
+                      entry.getArgument(4),
+                      entry.getArgument(5)};
   ConvEmitter(e, type, tile, lanes, height, inside).emitBody();
   func::ReturnOp::create(e.b, e.loc);
   return function;
