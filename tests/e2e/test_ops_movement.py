@@ -1,5 +1,7 @@
 """Views, copies, creation and indexing against eager PyTorch."""
 
+import itertools
+
 import harness
 import layouts
 import optable
@@ -338,6 +340,19 @@ class Swap(torch.nn.Module):
 def test_writes_that_cross(tmp_path):
     args = torch.randn(6, 5), torch.randn(6, 5)
     harness.check_module(tmp_path, Swap(), args, tuple(torch.randn(6, 5) for _ in range(2)))
+
+
+PERMUTED = [(3, 5, 17, 33), (2, 9, 20, 40), (16, 1, 16, 16), (1, 70, 3, 65), (4, 3, 3, 7)]
+
+
+@pytest.mark.parametrize("sizes", PERMUTED)
+def test_copies_that_permute(tmp_path, sizes):
+    """Squares that are transposed in registers, cut at the end of either side."""
+    rows = {
+        "-".join(map(str, order)): lambda x, order=order: x.permute(order).contiguous() + 1
+        for order in itertools.permutations(range(4))
+    }
+    optable.check_rows(tmp_path, rows, (torch.randn(sizes),))
 
 
 def test_mutation_of_strided_inputs(tmp_path):

@@ -174,8 +174,8 @@ static bool gathersLanes(rt::KernelOp kernel, const LoopNest &nest) {
   });
 }
 
-/// Moves the dim along which gathered arguments are contiguous to the end of `outer`,
-/// and names those arguments.
+/// Takes the dims over which gathered arguments are contiguous out of `outer`, and
+/// names those arguments.
 static void findTransposed(rt::KernelOp kernel, LoopNest &nest) {
   int64_t along = -1;
   for (BlockArgument argument : kernel.getBlock().getArguments()) {
@@ -187,10 +187,19 @@ static void findTransposed(rt::KernelOp kernel, LoopNest &nest) {
     along = dim;
     nest.transposed.push_back(argument.getArgNumber());
   }
-  if (along < 0)
-    return;
-  llvm::erase(nest.outer, along);
-  nest.outer.push_back(along);
+  // Further dims whose neighbours follow where the last one ends.
+  while (along >= 0) {
+    llvm::erase(nest.outer, along);
+    nest.along.insert(nest.along.begin(), along);
+    auto *next = llvm::find_if(nest.outer, [&](int64_t dim) {
+      return llvm::all_of(nest.transposed, [&](unsigned number) {
+        TensorType type = tensorType(kernel.getBlock().getArgument(number));
+        return !nest.sizes[dim].isConstant(1) &&
+               type.getStrides()[dim] == type.getStrides()[along] * nest.sizes[along];
+      });
+    });
+    along = next == nest.outer.end() ? -1 : *next;
+  }
 }
 
 LoopNest LoopNest::of(rt::KernelOp kernel, const Target &target) {

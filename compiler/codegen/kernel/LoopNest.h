@@ -14,13 +14,14 @@ struct LoopNest {
   llvm::SmallVector<int64_t> reduced; ///< ascending
   int64_t laneDim = -1;               ///< vectors run along it; -1: scalars
   int64_t width = 1;                  ///< lanes of a vector
-  llvm::SmallVector<int64_t> outer;   ///< dims of the rows: neither reduced nor lanes
+  llvm::SmallVector<int64_t> outer;   ///< dims of the rows: not reduced, lanes, along
   /// An operand as large as the domain is not contiguous along the lanes: neighbouring
   /// rows share its cache lines, so tiles are square.
   bool gathers = false;
-  /// Arguments that are contiguous along the last of `outer` instead of the lanes: they
-  /// are read in squares that are transposed in registers.
+  /// Arguments that are contiguous over the dims `along`, taken together, instead of
+  /// the lanes: they are read in squares that are transposed in registers.
   llvm::SmallVector<unsigned> transposed;
+  llvm::SmallVector<int64_t> along; ///< in the order of those arguments' memory
   /// What is reduced are windows, or elements at indices: terms are found, not walked.
   bool windows = false;
   /// Reduced dims but for the lane dim.
