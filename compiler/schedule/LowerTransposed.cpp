@@ -116,6 +116,12 @@ PhaseAxis PhaseAxis::of(rt::ConvolutionOp op, int64_t dim, int64_t phase) {
 Value phaseWeights(TensorBuilder &t, Value weight, int64_t groups,
                    ArrayRef<Axis> axes) {
   const int64_t dims = axes.size();
+  if (groups == 1 && llvm::all_of(axes, [](const Axis &a) { return a.phases == 1; })) {
+    SmallVector<int64_t> permutation = {1, 0}, spatial;
+    for (int64_t i = 0; i < dims; ++i)
+      permutation.push_back(2 + i), spatial.push_back(2 + i);
+    return t.flip(t.permute(weight, permutation), spatial);
+  }
   // [groups, inputs, outputs, (taps, phases)...]
   Expr inputs = floordiv(tensorType(weight).getSize(0), groups);
   Value split = t.split(weight, 0, groups, inputs);

@@ -89,14 +89,16 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
       padding.assign(padding.size(), 0);
     }
     Value bias = op.getBias() ? inMemory(t, op.getBias()) : Value();
-    Value weight = op.getWeight();
+    auto [weight, flipped] = withoutFlips(op.getWeight());
     bool filtered = winograd && paysWinograd(op, x);
-    if (filtered)
-      weight = winogradFilters(t, weight);
+    if (filtered) {
+      weight = winogradFilters(t, weight, flipped);
+      flipped.clear();
+    }
     Value result = rt::PackedConvolutionOp::create(
         builder, op.getLoc(), op.getResult().getType(), x,
-        packWeight(t, weight, op.getGroups(), outputs), bias, outputs, op.getStride(),
-        padding, op.getDilation(), filtered);
+        packWeight(t, weight, flipped, op.getGroups(), outputs), bias, outputs,
+        op.getStride(), padding, op.getDilation(), filtered);
     op.getResult().replaceAllUsesWith(result);
     op.erase();
   }
@@ -119,8 +121,10 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
                  few ? layout::contiguousStrides(sizes) : channelsLastStrides(sizes));
   }
 
-  /// [groups, panels, taps..., channels, width] of [outputs, channels, taps...].
-  Value packWeight(TensorBuilder &t, Value weight, int64_t groups, int64_t outputs) {
+  /// [groups, panels, taps..., channels, width] of [outputs, channels, taps...], of
+  /// which the dims `flipped` are read in reverse order.
+  Value packWeight(TensorBuilder &t, Value weight, ArrayRef<int64_t> flipped,
+                   int64_t groups, int64_t outputs) {
     int64_t inGroup = outputs / groups;
     int64_t width = panelWidth(inGroup, tensorType(weight).getElementBytes());
     int64_t panels = (inGroup + width - 1) / width;
@@ -132,7 +136,9 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
     for (int64_t dim = 4; dim < rank + 2; ++dim)
       permutation.push_back(dim);
     permutation.append({3, 2});
-    return t.cloneRowMajor(t.permute(split, permutation));
+    split = t.permute(split, permutation);
+    // A flip is a copy as it is; the taps have kept their places.
+    return flipped.empty() ? t.cloneRowMajor(split) : t.flip(split, flipped);
   }
 
   /// Channels of a panel: vectors of the target, as many as leave the fewest columns

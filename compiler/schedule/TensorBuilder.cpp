@@ -122,4 +122,33 @@ Value TensorBuilder::flip(Value x, int64_t dim) {
                              /*wraps=*/UnitAttr());
 }
 
+Value TensorBuilder::flip(Value x, ArrayRef<int64_t> dims) {
+  for (int64_t dim : dims)
+    x = flip(x, dim);
+  return x;
+}
+
+std::pair<Value, SmallVector<int64_t>> withoutFlips(Value x) {
+  SmallVector<int64_t> dims;
+  while (auto index = x.getDefiningOp<rt::IndexOp>()) {
+    auto places = index.getIndices().size() == 1
+                      ? index.getIndices()[0].getDefiningOp<rt::IotaOp>()
+                      : nullptr;
+    const int64_t dim = index.getDims()[0];
+    if (!places || static_cast<int64_t>(index.getPosition()) != dim ||
+        llvm::is_contained(dims, dim))
+      break;
+    Expr size = tensorType(index.getSource()).getSize(dim);
+    auto start = dyn_cast<ExprAttr>(places.getStart()),
+         step = dyn_cast<ExprAttr>(places.getStep());
+    if (!start || !step || start.getValue() != size - 1 ||
+        !step.getValue().isConstant(-1) ||
+        tensorType(places.getResult()).getSize(0) != size)
+      break;
+    dims.push_back(dim);
+    x = index.getSource();
+  }
+  return {x, dims};
+}
+
 } // namespace rtorch::schedule

@@ -33,10 +33,15 @@ struct TensorBuilder {
   mlir::Value scale(mlir::Value x, double factor);
   /// `x` with dim `dim` in reverse order, row-major.
   mlir::Value flip(mlir::Value x, int64_t dim);
+  mlir::Value flip(mlir::Value x, llvm::ArrayRef<int64_t> dims);
 
 private:
   rt::TensorType type(const layout::Layout &layout, mlir::Value like);
   layout::Guards guards();
 };
+
+/// What `x` is flips of, and their dims, each of which is flipped once: `x` itself and
+/// none where it is no flip.
+std::pair<mlir::Value, llvm::SmallVector<int64_t>> withoutFlips(mlir::Value x);
 
 } // namespace rtorch::schedule

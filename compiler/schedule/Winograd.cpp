@@ -57,17 +57,21 @@ bool paysWinograd(rt::ConvolutionOp op, Value x) {
 }
 
 /// G along dim `dim`, from 3 to 4.
-static Value transformDim(TensorBuilder &t, Value x, int64_t dim) {
+static Value transformDim(TensorBuilder &t, Value x, int64_t dim, bool flipped) {
   Value first = t.slice(x, dim, 0, 1), middle = t.slice(x, dim, 1, 2),
         last = t.slice(x, dim, 2, 3);
+  if (flipped)
+    std::swap(first, last);
   Value ends = t.add(first, last);
   return t.cat({first, t.scale(t.add(ends, middle), 0.5),
                 t.scale(t.sub(ends, middle), 0.5), last},
                dim);
 }
 
-Value winogradFilters(TensorBuilder &t, Value weight) {
-  return transformDim(t, transformDim(t, weight, 2), 3);
+Value winogradFilters(TensorBuilder &t, Value weight, ArrayRef<int64_t> flipped) {
+  for (int64_t dim : {2, 3})
+    weight = transformDim(t, weight, dim, llvm::is_contained(flipped, dim));
+  return weight;
 }
 
 } // namespace rtorch::schedule

@@ -13,7 +13,9 @@ namespace rtorch::schedule {
 /// see it, two by two, where the sum would give some of them an infinity.
 bool paysWinograd(rt::ConvolutionOp op, mlir::Value x);
 
-/// G g G' of each filter g of `weight` [outputs, channels, 3, 3]: [.., 4, 4].
-mlir::Value winogradFilters(TensorBuilder &t, mlir::Value weight);
+/// G g G' of each filter g of `weight` [outputs, channels, 3, 3]: [.., 4, 4]. The dims
+/// `flipped` of g are read in reverse order.
+mlir::Value winogradFilters(TensorBuilder &t, mlir::Value weight,
+                            llvm::ArrayRef<int64_t> flipped = {});
 
 } // namespace rtorch::schedule

@@ -136,6 +136,44 @@ CONVOLUTIONS = {
         (4, 3, 2, 2),
         6,
     ),
+    # Outputs enough for a convolution with the weight's gradient as its result.
+    "wide": (
+        lambda x, w, b: F.conv2d(x, w, b, padding=1),
+        (3, 5, 9, 6),
+        (19, 5, 3, 3),
+        19,
+    ),
+    "wide_strided": (
+        lambda x, w, b: F.conv2d(x, w, b, stride=(2, 3), padding=(2, 1)),
+        (2, 3, 10, 13),
+        (16, 3, 3, 5),
+        16,
+    ),
+    "wide_dilated": (
+        lambda x, w, b: F.conv2d(x, w, b, stride=2, dilation=(2, 3), padding=2),
+        (2, 4, 12, 14),
+        (9, 4, 3, 2),
+        9,
+    ),
+    "wide_groups": (
+        lambda x, w, b: F.conv2d(x, w, b, groups=3, stride=2),
+        (2, 6, 8, 9),
+        (27, 2, 2, 3),
+        27,
+    ),
+    "wide_transposed": (
+        lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1),
+        (2, 16, 5, 6),
+        (16, 9, 3, 3),
+        9,
+    ),
+    "wide_1d": (lambda x, w, b: F.conv1d(x, w, b, stride=3), (20, 4, 17), (10, 4, 4), 10),
+    "wide_3d": (
+        lambda x, w, b: F.conv3d(x, w, b, stride=(1, 2, 1)),
+        (2, 3, 4, 6, 5),
+        (11, 3, 2, 3, 2),
+        11,
+    ),
     "1d": (lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=2), (2, 4, 11), (6, 4, 5), 6),
     "3d": (lambda x, w, b: F.conv3d(x, w, b, padding=1), (2, 2, 4, 5, 3), (3, 2, 3, 3, 3), 3),
 }

@@ -1,6 +1,7 @@
 // Gradients of convolutions. With regard to the input it is the transposed convolution
-// (of a transposed one, the convolution). With regard to the weight it is a product of
-// matrices that sums over batch and space: the gradient's channels times what the
+// (of a transposed one, the convolution). With regard to the weight it sums over batch
+// and space: a convolution again, in which images and channels have changed places and
+// the gradient is the window, or a product of the gradient's channels and of what the
 // weight's taps saw.
 #include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
@@ -116,8 +117,54 @@ Value seenByWindows(Call &c, Value x, Value weight, const Windows &w,
   return x;
 }
 
+/// Fewer output channels than this leave most lanes of a convolution empty.
+constexpr int64_t kMinOutputs = 8;
+
+/// Whether the gradient of the weight is computed as a convolution whose window is the
+/// gradient of the result: nothing is copied for each tap. Windows of one tap are a
+/// product as they are.
+bool isConvolution(Value gradient, Value weight, const Windows &w) {
+  Dims taps = sizesOf(weight), places = sizesOf(gradient);
+  taps.erase(taps.begin(), taps.begin() + 2);
+  places.erase(places.begin(), places.begin() + 2);
+  std::optional<int64_t> outputs = sizeOf(gradient, 1).constant();
+  return outputs && *outputs / w.groups >= kMinOutputs &&
+         !layout::numel(taps).isConstant(1) && layout::numel(places).isConstant() &&
+         !layout::numel(places).isConstant(0);
+}
+
+/// weight[o, c, t] = sum over n, p of x'[c, n, t * dilation + p * stride] *
+/// gradient'[o, n, p], where ' changes the first two dims: of each group, a convolution
+/// over n with the window p, strided by the dilation and dilated by the stride.
+Value ofWeightByConvolution(Call &c, Value gradient, Value x, Value weight,
+                            const Windows &w) {
+  Dims sizes = sizesOf(x);
+  if (w.groups > 1) { // [N, G, C / G, ...] to [C / G, G * N, ...]
+    Dims split{sizes[0], w.groups, layout::floordiv(sizes[1], w.groups)};
+    split.insert(split.end(), sizes.begin() + 2, sizes.end());
+    std::vector<int64_t> order = allDims(split.size());
+    std::swap(order[0], order[2]);
+    x = c.permute(c.reshape(x, split), order);
+    Dims merged{split[2], split[0] * w.groups};
+    merged.insert(merged.end(), sizes.begin() + 2, sizes.end());
+    x = c.reshape(x, merged);
+  } else {
+    x = c.transpose(x, 0, 1);
+  }
+  Windows swapped{w.dilation, w.padding, w.stride, w.groups};
+  Value result = convolve(c, x, c.transpose(gradient, 0, 1), swapped);
+  if (!result)
+    return result;
+  // Elements that no window reached make more positions than there are taps.
+  Dims kept = sizesOf(result), taps = sizesOf(weight);
+  std::copy(taps.begin() + 2, taps.end(), kept.begin() + 2);
+  return c.transpose(cutTo(c, result, kept), 0, 1);
+}
+
 /// weight[o, c, t] = sum over n, p of gradient[n, o, p] * x[n, c, p * stride + t].
 Value ofWeight(Call &c, Value gradient, Value x, Value weight, const Windows &w) {
+  if (isConvolution(gradient, weight, w))
+    return ofWeightByConvolution(c, gradient, x, weight, w);
   const int64_t dims = w.stride.size();
   Dims window = sizesOf(weight), taps(window.begin() + 2, window.end());
   Value seen = groupsFirst(c, seenByWindows(c, x, weight, w, sizesOf(gradient)),
