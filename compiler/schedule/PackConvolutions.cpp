@@ -49,7 +49,9 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
   static bool isDepthwise(rt::ConvolutionOp op) {
     Expr groups = static_cast<int64_t>(op.getGroups());
     TensorType x = tensorType(op.getX()), result = tensorType(op.getResult());
-    return op.getGroups() > 1 && x.getSize(1) == groups && result.getSize(1) == groups;
+    return op.getGroups() > 1 && x.getSize(1) == groups &&
+           result.getSize(1) == groups &&
+           tensorType(op.getWeight()).getSizes().back().isConstant();
   }
 
   /// What kernels address must be memory.

@@ -174,37 +174,75 @@ void callConvMicrokernel(Emitter &e, Type elementType, const RegisterTile &tile,
 // Depthwise
 //===----------------------------------------------------------------------===//
 
-static void emitDepthwise(Emitter &e, Type type, int64_t width, int64_t height,
-                          const DepthwiseTile &operands) {
-  auto vector = VectorType::get(width, type);
-  Value mask = operands.count ? e.laneMask(width, operands.count) : Value();
-  SmallVector<Value> sums(height, e.zero(vector));
-  Value weights = e.address(type, operands.weights, operands.channel);
-  sums =
-      e.loop(e.constant(0), operands.taps, 1, sums, [&](Value tap, ValueRange current) {
-        SmallVector<Value> pointers =
-            loadPointers(e, operands.table, tap, height, height);
-        Value weight = e.load(
-            vector, e.address(type, weights, e.mul(tap, operands.channels)), mask);
-        SmallVector<Value> next;
-        for (int64_t i = 0; i < height; ++i) {
-          Value x =
-              e.load(vector, e.address(type, pointers[i], operands.channel), mask);
-          next.push_back(vector::FMAOp::create(e.b, e.loc, x, weight, current[i]));
-        }
-        return next;
-      });
-  for (int64_t i = 0; i < height; ++i)
-    e.store(sums[i], e.address(type, operands.sums, i * width));
-}
+namespace {
+
+/// Emits the body of a depthwise microkernel.
+class DepthwiseEmitter {
+public:
+  DepthwiseEmitter(Emitter &e, Type type, int64_t width, const DepthwiseRun &run,
+                   const DepthwiseOperands &operands)
+      : e(e), type_(type), run_(run), operands_(operands),
+        vector_(VectorType::get(width, type)),
+        mask_(operands.count ? e.laneMask(width, operands.count) : Value()) {}
+
+  void emitBody() {
+    SmallVector<Value> sums(run_.pixels, e.zero(vector_));
+    sums = e.loop(e.constant(0), operands_.rows, 1, sums,
+                  [&](Value row, ValueRange current) { return rowStep(row, current); });
+    for (int64_t i = 0; i < run_.pixels; ++i)
+      e.store(sums[i], e.address(type_, operands_.sums, i * vector_.getNumElements()));
+  }
+
+private:
+  SmallVector<Value> rowStep(Value row, ValueRange current) {
+    SmallVector<Value> sums(current), weights;
+    for (int64_t tap = 0; tap < run_.taps; ++tap) {
+      Value index = e.mul(e.add(e.mul(row, run_.taps), tap), operands_.channels);
+      weights.push_back(e.load(
+          vector_, e.address(type_, operands_.weights, e.add(index, operands_.channel)),
+          mask_));
+    }
+    for (int64_t column = 0; column < run_.columns(); ++column) {
+      Value x;
+      for (int64_t tap = 0; tap < run_.taps; ++tap) {
+        int64_t from = column - tap * run_.dilation, pixel = from / run_.stride;
+        if (from < 0 || from % run_.stride || pixel >= run_.pixels)
+          continue;
+        if (!x)
+          x = loadColumn(row, column);
+        sums[pixel] = vector::FMAOp::create(e.b, e.loc, x, weights[tap], sums[pixel]);
+      }
+    }
+    return sums;
+  }
+
+  Value loadColumn(Value row, int64_t column) {
+    Type pointer = pointerType(e);
+    Value at = e.mul(e.add(e.mul(row, run_.columns()), column), operands_.lanes);
+    Value input = e.load(pointer, e.address(pointer, operands_.table, at));
+    return e.load(vector_, e.address(type_, input, operands_.channel), mask_);
+  }
+
+  Emitter &e;
+  Type type_;
+  const DepthwiseRun &run_;
+  const DepthwiseOperands &operands_;
+  VectorType vector_;
+  Value mask_;
+};
+
+} // namespace
 
 void callDepthwiseMicrokernel(Emitter &e, Type elementType, int64_t width,
-                              int64_t height, const DepthwiseTile &operands) {
+                              const DepthwiseRun &run,
+                              const DepthwiseOperands &operands) {
   auto module = e.b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   std::string name = "depthwise_" + typeName(elementType) + "_" +
-                     std::to_string(height) + "x" + std::to_string(width) + "_t" +
-                     nameOf(operands.taps) + "_c" + nameOf(operands.channels) +
-                     (operands.count ? "_part" : "");
+                     std::to_string(run.pixels) + "x" + std::to_string(width) + "_t" +
+                     std::to_string(run.taps) + "_s" + std::to_string(run.stride) +
+                     "_d" + std::to_string(run.dilation) + "_l" +
+                     std::to_string(operands.lanes) + "_r" + nameOf(operands.rows) +
+                     "_c" + nameOf(operands.channels) + (operands.count ? "_part" : "");
   auto callee = module.lookupSymbol<func::FuncOp>(name);
   if (!callee) {
     OpBuilder::InsertionGuard guard(e.b);
@@ -213,18 +251,19 @@ void callDepthwiseMicrokernel(Emitter &e, Type elementType, int64_t width,
         e.b.getFunctionType({pointer, i64, i64, i64, pointer, pointer, i64}, {});
     callee = addPrivateFunction(e, module, name, type);
     Block &entry = callee.getBody().front();
-    DepthwiseTile inside{entry.getArgument(0),
-                         orConstant(e, operands.taps, entry.getArgument(1)),
-                         entry.getArgument(2),
-                         orConstant(e, operands.channels, entry.getArgument(3)),
-                         entry.getArgument(4),
-                         entry.getArgument(5),
-                         operands.count ? Value(entry.getArgument(6)) : Value()};
-    emitDepthwise(e, elementType, width, height, inside);
+    DepthwiseOperands inside{entry.getArgument(0),
+                             operands.lanes,
+                             orConstant(e, operands.rows, entry.getArgument(1)),
+                             entry.getArgument(2),
+                             orConstant(e, operands.channels, entry.getArgument(3)),
+                             entry.getArgument(4),
+                             entry.getArgument(5),
+                             operands.count ? Value(entry.getArgument(6)) : Value()};
+    DepthwiseEmitter(e, elementType, width, run, inside).emitBody();
     func::ReturnOp::create(e.b, e.loc);
   }
   SmallVector<Value> values{operands.table,
-                            operands.taps,
+                            operands.rows,
                             operands.channel,
                             operands.channels,
                             operands.weights,

@@ -29,11 +29,19 @@ void callConvMicrokernel(Emitter &e, mlir::Type elementType, const RegisterTile 
                          int64_t lanes, llvm::ArrayRef<int64_t> heights,
                          mlir::Value height, const ConvOperands &operands);
 
-/// One register tile of a depthwise convolution: sums [pixel][lanes of a vector] over
-/// taps of input elements times weights [tap][channels].
-struct DepthwiseTile {
-  mlir::Value table;    ///< of pointers, to channel 0
-  mlir::Value taps;     ///< i64
+/// Pixels side by side along the last dim, and their windows' taps along it: what is
+/// seen of the input are columns, each of which is read once for all of them.
+struct DepthwiseRun {
+  int64_t pixels = 0, taps = 0, stride = 1, dilation = 1;
+  int64_t columns() const { return (pixels - 1) * stride + (taps - 1) * dilation + 1; }
+};
+
+/// One run of a depthwise convolution: sums [pixel][lanes of a vector] over taps of
+/// input elements times weights [rows of taps][taps][channels].
+struct DepthwiseOperands {
+  mlir::Value table;    ///< of pointers, to channel 0: [rows of taps][columns][lanes]
+  int64_t lanes;        ///< runs that share the table
+  mlir::Value rows;     ///< of taps: i64
   mlir::Value channel;  ///< the first one
   mlir::Value channels; ///< between taps of the weight
   mlir::Value weights;
@@ -42,6 +50,7 @@ struct DepthwiseTile {
 };
 
 void callDepthwiseMicrokernel(Emitter &e, mlir::Type elementType, int64_t width,
-                              int64_t height, const DepthwiseTile &operands);
+                              const DepthwiseRun &run,
+                              const DepthwiseOperands &operands);
 
 } // namespace rtorch::gemm
