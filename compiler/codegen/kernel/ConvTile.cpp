@@ -92,9 +92,8 @@ void ConvShape::cut(const Target &target, int64_t elementBytes, bool winograd) {
   columnTiles = layout::ceildiv(panels, panelsPerTile);
   PixelLimits limits;
   if (winograd) {
-    // Transformed inputs of a tile are used by all its panels, and its weights are
-    // read from memory: larger tiles with more of the second-level cache.
-    limits.elements = target.l2Bytes / elementBytes;
+    // What is read are transformed inputs, and sums of as many points lie beside them.
+    limits.elements = target.l2Bytes / elementBytes / 4;
     limits.least = 2 * tile.rows;
   }
   Expr elements = winograd ? inputs * windows.tapCount() : inputs;
