@@ -1,6 +1,7 @@
 // The way from kernel dialects to the llvm dialect: math expansion, then a single
 // conversion with the patterns of every dialect.
 
+#include "compiler/codegen/lowering/MaskedMemory.h"
 #include "compiler/codegen/lowering/ObjectCode.h"
 #include "compiler/codegen/lowering/Timer.h"
 #include "compiler/codegen/math/ExpandMath.h"
@@ -97,12 +98,14 @@ llvm::Error lowerToLlvm(ModuleOp module, const Target &target, PhaseTimes *times
   PhaseTimes &phases = times ? *times : ignored;
   {
     Timer timer(phases.math);
-    if (failed(expandMath(module, {.hasFma = target.hasFma()})))
+    if (failed(expandMath(
+            module, {.hasFma = target.hasFma(), .hasF16 = target.hasF16Conversions()})))
       return llvm::createStringError("expansion of math functions failed: " +
                                      diagnostics);
   }
   Timer timer(phases.conversion);
   internalizePrivateFunctions(module);
+  splitMaskedMemory(module, target.vectorBytes);
   if (failed(convertToLlvm(module)))
     return llvm::createStringError("lowering to LLVM failed: " + diagnostics);
   return llvm::Error::success();

@@ -158,6 +158,7 @@ Error describe(Target &target, const Triple &triple, bool native) {
 
 bool Target::hasFeature(StringRef name) const { return is_contained(features, name); }
 
+bool Target::hasF16Conversions() const { return isAArch64() || hasFeature("f16c"); }
 bool Target::hasFma() const { return isAArch64() || hasFeature("fma"); }
 
 bool Target::isX86() const { return Triple(triple).getArch() == Triple::x86_64; }

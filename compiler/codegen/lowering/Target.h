@@ -37,6 +37,8 @@ struct Target {
   bool hasFeature(llvm::StringRef name) const;
   /// Whether a fused multiply-add is one instruction.
   bool hasFma() const;
+  /// Whether f16 and f32 are converted by an instruction.
+  bool hasF16Conversions() const;
   bool isX86() const;
   bool isAArch64() const;
   /// Elements of `elementBytes` bytes that fill one vector register.

@@ -123,7 +123,7 @@ LogicalResult expandMath(Operation *root, const ExpandMathOptions &options) {
     if (failed(expandOp(op, expansion)))
       return failure();
   expandIntegerPowers(root);
-  expandNarrowConversions(root);
+  expandNarrowConversions(root, options.hasF16);
   if (!options.hasFma)
     expandFusedMultiplyAdd(root);
   return success();

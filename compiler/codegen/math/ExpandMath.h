@@ -10,6 +10,8 @@ struct ExpandMathOptions {
   /// Whether a fused multiply-add is one instruction. Without, `math.fma` is computed
   /// in twice the precision (f32) or with split products (f64).
   bool hasFma = true;
+  /// Whether f16 and f32 are converted by an instruction. Without, by integer ones.
+  bool hasF16 = true;
 };
 
 /// Replaces the ops below `root` that have no instruction by arith and vector ops.

@@ -55,29 +55,112 @@ Value narrowToBf16(OpBuilder &b, Location loc, Value value) {
   return arith::BitcastOp::create(b, loc, withElement(type, b.getBF16Type()), narrow);
 }
 
-void expandExtension(arith::ExtFOp op) {
-  if (!getElementTypeOrSelf(op.getIn()).isBF16())
+/// Integer operations on the bits of numbers, as long as those of f32.
+struct Bits {
+  OpBuilder &b;
+  Location loc;
+  Type type; ///< i32, or a vector of it
+
+  Value number(int64_t value) const { return intConstant(b, loc, type, value); }
+  Value add(Value x, Value y) const { return arith::AddIOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) const { return arith::SubIOp::create(b, loc, x, y); }
+  Value mask(Value x, int64_t y) const {
+    return arith::AndIOp::create(b, loc, x, number(y));
+  }
+  Value merge(Value x, Value y) const { return arith::OrIOp::create(b, loc, x, y); }
+  Value left(Value x, int64_t by) const {
+    return arith::ShLIOp::create(b, loc, x, number(by));
+  }
+  Value right(Value x, int64_t by) const {
+    return arith::ShRUIOp::create(b, loc, x, number(by));
+  }
+  Value is(arith::CmpIPredicate predicate, Value x, int64_t y) const {
+    return arith::CmpIOp::create(b, loc, predicate, x, number(y));
+  }
+  Value choose(Value condition, Value x, Value y) const {
+    return arith::SelectOp::create(b, loc, condition, x, y);
+  }
+  Value asFloat(Value x) const {
+    return arith::BitcastOp::create(b, loc, withElement(type, b.getF32Type()), x);
+  }
+  Value ofFloat(Value x) const { return arith::BitcastOp::create(b, loc, type, x); }
+};
+
+// Of f32: the exponents of infinity, of 1, and of the least normal number of f16.
+constexpr int64_t kInfinity = 255 << 23, kBias = 127 - 15,
+                  kLeastNormal = (kBias + 1) << 23;
+
+/// f16 → f32. Numbers that are not normal are made normal by subtracting what the
+/// exponent of the least normal one stands for, which is exact.
+Value widenF16(OpBuilder &b, Location loc, Value value) {
+  Type type = value.getType();
+  Bits bits{b, loc, withElement(type, b.getI32Type())};
+  Value narrow =
+      arith::BitcastOp::create(b, loc, withElement(type, b.getI16Type()), value);
+  Value all = arith::ExtUIOp::create(b, loc, bits.type, narrow);
+  Value magnitude = bits.left(bits.mask(all, 0x7fff), 13);
+  Value exponent = bits.mask(magnitude, 0x7c00 << 13);
+  Value normal = bits.add(magnitude, bits.number(kBias << 23));
+  Value special = bits.add(normal, bits.number((128 - 16) << 23));
+  Value raised = bits.asFloat(bits.add(normal, bits.number(1 << 23)));
+  Value small = bits.ofFloat(
+      arith::SubFOp::create(b, loc, raised, bits.asFloat(bits.number(kLeastNormal))));
+  Value result = bits.choose(bits.is(arith::CmpIPredicate::eq, exponent, 0x7c00 << 13),
+                             special, normal);
+  result = bits.choose(bits.is(arith::CmpIPredicate::eq, exponent, 0), small, result);
+  return bits.asFloat(bits.merge(result, bits.left(bits.mask(all, 0x8000), 16)));
+}
+
+/// f32 → f16: to nearest, ties to even. Below the least normal number, the addition of
+/// one whose unit is the last place of f16's rounds.
+Value narrowToF16(OpBuilder &b, Location loc, Value value) {
+  Type type = value.getType();
+  Bits bits{b, loc, withElement(type, b.getI32Type())};
+  constexpr int64_t unit = (kBias + 23 - 10 + 1) << 23;
+  Value all = bits.ofFloat(value), magnitude = bits.mask(all, 0x7fffffff);
+  Value sum = arith::AddFOp::create(b, loc, bits.asFloat(magnitude),
+                                    bits.asFloat(bits.number(unit)));
+  Value small = bits.sub(bits.ofFloat(sum), bits.number(unit));
+  Value odd = bits.mask(bits.right(magnitude, 13), 1);
+  Value normal = bits.add(bits.add(magnitude, odd), bits.number(0xfff));
+  normal = bits.right(bits.sub(normal, bits.number(kBias << 23)), 13);
+  Value nan = bits.is(arith::CmpIPredicate::ugt, magnitude, kInfinity);
+  Value large = bits.choose(nan, bits.number(0x7e00), bits.number(0x7c00));
+  Value result = bits.choose(
+      bits.is(arith::CmpIPredicate::uge, magnitude, (127 + 16) << 23), large, normal);
+  result = bits.choose(bits.is(arith::CmpIPredicate::ult, magnitude, kLeastNormal),
+                       small, result);
+  result = bits.merge(result, bits.mask(bits.right(all, 16), 0x8000));
+  Value narrow =
+      arith::TruncIOp::create(b, loc, withElement(type, b.getI16Type()), result);
+  return arith::BitcastOp::create(b, loc, withElement(type, b.getF16Type()), narrow);
+}
+
+void expandExtension(arith::ExtFOp op, bool hasF16) {
+  Type from = getElementTypeOrSelf(op.getIn());
+  if (!from.isBF16() && (hasF16 || !from.isF16()))
     return;
   OpBuilder b(op);
-  Value result = widenBf16(b, op.getLoc(), op.getIn());
+  Value result = from.isBF16() ? widenBf16(b, op.getLoc(), op.getIn())
+                               : widenF16(b, op.getLoc(), op.getIn());
   if (result.getType() != op.getType())
     result = arith::ExtFOp::create(b, op.getLoc(), op.getType(), result);
   op.replaceAllUsesWith(result);
   op.erase();
 }
 
-void expandTruncation(arith::TruncFOp op) {
+void expandTruncation(arith::TruncFOp op, bool hasF16) {
   Type from = getElementTypeOrSelf(op.getIn()), to = getElementTypeOrSelf(op);
-  bool toBf16 = to.isBF16();
-  if (!(toBf16 && (from.isF32() || from.isF64())) && !(to.isF16() && from.isF64()))
+  if ((!to.isBF16() && !to.isF16()) || (to.isF16() && from.isF32() && hasF16))
     return;
   OpBuilder b(op);
   Value value = op.getIn();
   if (from.isF64())
     value = arith::TruncFOp::create(
         b, op.getLoc(), withElement(value.getType(), b.getF32Type()), value);
-  Value result = toBf16 ? narrowToBf16(b, op.getLoc(), value)
-                        : arith::TruncFOp::create(b, op.getLoc(), op.getType(), value);
+  Value result = to.isBF16() ? narrowToBf16(b, op.getLoc(), value)
+                 : hasF16 ? arith::TruncFOp::create(b, op.getLoc(), op.getType(), value)
+                          : narrowToF16(b, op.getLoc(), value);
   op.replaceAllUsesWith(result);
   op.erase();
 }
@@ -166,12 +249,12 @@ void expandIntegerPower(mlir::math::IPowIOp op) {
 
 } // namespace
 
-void expandNarrowConversions(Operation *root) {
-  root->walk([](Operation *op) {
+void expandNarrowConversions(Operation *root, bool hasF16) {
+  root->walk([&](Operation *op) {
     if (auto extension = dyn_cast<arith::ExtFOp>(op))
-      expandExtension(extension);
+      expandExtension(extension, hasF16);
     else if (auto truncation = dyn_cast<arith::TruncFOp>(op))
-      expandTruncation(truncation);
+      expandTruncation(truncation, hasF16);
   });
 }
 

@@ -7,8 +7,9 @@ namespace rtorch::codegen {
 
 /// Replaces conversions that LLVM would make calls of, one for each element: f32 to and
 /// from bf16 by integer operations (round to nearest even; any NaN becomes the quiet
-/// one), f64 to f16 and bf16 by way of f32, as PyTorch does.
-void expandNarrowConversions(mlir::Operation *root);
+/// one), f64 to f16 and bf16 by way of f32, as PyTorch does. Those to and from f16 too,
+/// unless the target has instructions for them.
+void expandNarrowConversions(mlir::Operation *root, bool hasF16);
 
 /// Replaces `math.fma` where the target has no instruction for it: f32 is computed in
 /// f64 (rounded twice, exact before that), f64 with the product split into two numbers
