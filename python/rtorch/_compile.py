@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import fx
 
 from . import _archive, _native
 from ._cache import Cache, key_of, key_parts
-from ._errors import LayoutError, ModuleError
+from ._errors import CompileError, LayoutError, ModuleError, UnsupportedOpError
 from ._graph import Serialized, serialize, value_of
 from ._options import Options
 
@@ -92,8 +92,10 @@ class CompiledGraph:
     """A native module in the place of an FX graph: takes what its placeholders take.
 
     Where sizes break a relation that the module was compiled under, it is compiled once
-    more for these sizes alone. Arguments of other strides than the graph was traced with
-    are copied, and counted in `copies`, if `relayout` allows it.
+    more for these sizes alone. So is each of the sizes that come where the graph cannot be
+    compiled for all at once, because too little is known of how they relate. Arguments of
+    other strides than the graph was traced with are copied, and counted in `copies`, if
+    `relayout` allows it.
     """
 
     def __init__(
@@ -103,14 +105,23 @@ class CompiledGraph:
         self._traced: fx.GraphModule | None = module
         self._lock = threading.Lock()
         self.variants: dict[tuple[int, ...], Compilation] = {}
-        graph = serialize(module)
-        self.compilation = compile_serialized(graph, name, options)
         self._symbols = _symbol_places(module)
         self._single = not isinstance(_output(module), tuple | list)
+        self.why_each_size = ""
+        """Why the graph is compiled for each of its sizes; empty: it is not."""
+        try:
+            self.compilation = compile_serialized(serialize(module), name, options)
+        except CompileError as error:
+            if not self._symbols or isinstance(error, UnsupportedOpError):
+                raise
+            self.compilation = self._compile_for(_traced_sizes(self._symbols))
+            self.why_each_size = error.message
         if not self._symbols:
             self._traced = None
 
     def __call__(self, *args: Any) -> Any:
+        if self.why_each_size:
+            return self._run(self._variant(args), args)
         try:
             return self._run(self.compilation, args)
         except LayoutError as error:
@@ -121,8 +132,8 @@ class CompiledGraph:
     @property
     def copies(self) -> int:
         """Arguments that calls so far have copied into other strides."""
-        every = [self.compilation, *self.variants.values()]
-        return sum(each.module.copies for each in every)
+        every = {id(each): each for each in (self.compilation, *self.variants.values())}
+        return sum(each.module.copies for each in every.values())
 
     def _run(self, compilation: Compilation, args: Sequence[Any]) -> Any:
         graph = compilation.graph
@@ -136,7 +147,11 @@ class CompiledGraph:
         return outputs[0] if self._single else outputs
 
     def _variant(self, args: Sequence[Any]) -> Compilation:
-        values = {symbol: _size(args, place) for symbol, place in self._symbols.items()}
+        return self._compile_for(
+            {symbol: _size(args, place) for symbol, place in self._symbols.items()}
+        )
+
+    def _compile_for(self, values: dict[Any, int]) -> Compilation:
         key = tuple(values.values())
         with self._lock:
             if key not in self.variants:
@@ -152,18 +167,23 @@ def _output(module: fx.GraphModule) -> Any:
     return node.args[0]
 
 
-def _size(args: Sequence[Any], place: tuple[int, int | None]) -> int:
-    argument, dim = place
+def _traced_sizes(symbols: Mapping[Any, Any]) -> dict[Any, int]:
+    """The sizes that the graph was traced with."""
+    return {symbol: int(size.node.hint) for symbol, (_, _, size) in symbols.items()}
+
+
+def _size(args: Sequence[Any], place: tuple[int, int | None, Any]) -> int:
+    argument, dim, _ = place
     return int(args[argument]) if dim is None else args[argument].size(dim)
 
 
-def _symbol_places(module: fx.GraphModule) -> dict[Any, tuple[int, int | None]]:
-    """Where a call tells the value of each symbol: an argument, and a dim of it."""
-    places: dict[Any, tuple[int, int | None]] = {}
+def _symbol_places(module: fx.GraphModule) -> dict[Any, tuple[int, int | None, Any]]:
+    """Where a call tells the value of each symbol: an argument, a dim of it, and its size."""
+    places: dict[Any, tuple[int, int | None, Any]] = {}
     for i, node in enumerate(module.graph.find_nodes(op="placeholder")):
         value = value_of(node)
         sizes = enumerate(value.size()) if isinstance(value, torch.Tensor) else [(None, value)]
         for dim, size in sizes:
             if isinstance(size, torch.SymInt) and size.node.expr.is_symbol:
-                places.setdefault(size.node.expr, (i, dim))
+                places.setdefault(size.node.expr, (i, dim, size))
     return places

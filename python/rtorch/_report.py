@@ -46,6 +46,7 @@ class GraphReport:
                 "cached": part.compilation.cached,
                 "key": part.compilation.key,
                 "copied_arguments": part.copies,
+                "why_each_size": part.why_each_size,
             }
             for part in self.partitions
         ]
@@ -105,6 +106,8 @@ class Report:
                     f"{len(module['copies'])} copies"
                     + (", from the cache" if module["cached"] else "")
                 )
+                if why := module["why_each_size"]:
+                    lines.append(f"    compiled for each size: {why.splitlines()[0]}")
                 lines += [f"    copy of {c['bytes']} bytes: {c['place']}" for c in module["copies"]]
             lines += [f"  eager: {each}" for each in graph.fallbacks]
         return "\n".join(lines)

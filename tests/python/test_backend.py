@@ -248,6 +248,22 @@ def test_automatic_dynamic_shapes():
         assert_same(ours(x), function(x))
 
 
+def test_sizes_that_cannot_be_compiled_at_once_are_compiled_each():
+    """Minimum broadcasts only if the second half of three columns is one, which no rule says."""
+
+    def function(x):
+        half = torch.chunk(x, 2, 1)[1]
+        return torch.minimum(x, half.flip(-1)).sin()
+
+    ours = torch.compile(function, backend="rtorch", dynamic=True)
+    for rows in (2, 5, 2):
+        x = torch.randn(rows, 3)
+        assert_same(ours(x), function(x))
+    report = rtorch.last_report()
+    assert report.eager_nodes == 0
+    assert "compiled for each size: node 'flip'" in str(report)
+
+
 def test_training_with_dynamic_shapes():
     theirs = mlp()
     mine = copy.deepcopy(theirs)
