@@ -58,7 +58,39 @@ class Recurrent(nn.Module):
         return self.lstm(x)
 
 
+class Formats(nn.Module):
+    """Every dtype beside padding, at the ends of rows and across lanes, and conversions."""
+
+    def forward(self, x):
+        results = []
+        for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64):
+            y = x.to(dtype)
+            results.append(nn.functional.pad(y, (1, 1, 1, 1)))
+            results.append(nn.functional.max_pool2d(y.float(), 3, padding=1))
+            results.append(y.permute(0, 2, 3, 1).contiguous() * 2)
+            results.append(y[:, :, 1:, ::2].cumsum(-1))
+        return results
+
+
+class Filters(nn.Module):
+    """Convolutions of each kind, in float64 and float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(6, 20, 3, padding=1)
+        self.dense = nn.Conv2d(20, 33, 3, padding=1)
+        self.depthwise = nn.Conv2d(33, 33, 3, stride=2, padding=1, groups=33)
+        self.back = nn.ConvTranspose2d(33, 5, 3, stride=2)
+
+    def forward(self, x):
+        wide = nn.functional.conv2d(x.double(), self.first.weight.double(), padding=1)
+        y = self.depthwise(torch.relu(self.dense(self.first(x))))
+        return wide, y, self.back(y)
+
+
 NETWORKS = {
+    "formats": (Formats, lambda: (torch.randn(2, 6, 9, 11) * 5,)),
+    "filters": (Filters, lambda: (torch.randn(2, 6, 15, 13),)),
     "mixed": (Mixed, lambda: (torch.randint(0, 40, (3, 19)),)),
     "images": (Images, lambda: (torch.randn(2, 3, 30, 30),)),
     "recurrent": (Recurrent, lambda: (torch.randn(3, 6, 12),)),
@@ -105,6 +137,33 @@ def test_each_level_is_like_eager(compiled, monkeypatch):
         module.check(*args)
         ran.append(level["cpu"])
     assert "x86-64-v2" in ran
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_all_float16_numbers_are_converted_exactly(tmp_path, level):
+    class Halves(nn.Module):
+        def forward(self, x, y):
+            return x.float(), y.half(), (y.double() * 3).half()
+
+    halves = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.float16)
+    # Between two halves, at their middle, and next to it.
+    between = halves.float().repeat_interleave(3) * torch.tensor([1.0, 1.00024, 1.00049]).repeat(
+        2**16
+    )
+    ties = torch.nextafter(halves.float(), torch.tensor(0.0))
+    middle = (halves.float() + torch.roll(halves, 1).float()) / 2
+    small = torch.randn(1000) * 1e-6
+    args = halves, torch.cat([between, ties, middle, small])
+    compiled = compile_program(tmp_path, Halves(), export(Halves(), args), "--target-cpu", level)
+    if not can_run(described(compiled.path)["levels"][0]["features"]):
+        pytest.skip(f"this CPU cannot run {level}")
+    for ours, eager in zip(compiled(*args), Halves()(*args), strict=True):
+        assert torch.equal(ours.isnan(), eager.isnan())
+        kind = torch.int32 if eager.dtype == torch.float32 else torch.int16
+        assert torch.equal(
+            ours.nan_to_num(0.0, torch.inf, -torch.inf).view(kind),
+            eager.nan_to_num(0.0, torch.inf, -torch.inf).view(kind),
+        )
 
 
 def test_the_best_level_that_runs_is_chosen(compiled):
