@@ -176,16 +176,8 @@ KernelInfo emitAttentionKernel(OpBuilder &builder, rt::KernelOp kernel,
   auto op = *kernel.getBlock().getOps<rt::AttentionOp>().begin();
   Type element = registerType(tensorType(op.getResult()).getElementType());
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
-  KernelState state;
-  state.kernel = kernel;
-  AttentionKernel attention(state, op, gemm::chooseAttentionBlocking(target, bytes));
-  KernelInfo info = attention.info();
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       attention.emitTile(b, tile, scratch);
-                     });
-  info.sites = std::move(state.sites);
-  return info;
+  return emitKernelOf<AttentionKernel>(builder, kernel, symbol, op,
+                                       gemm::chooseAttentionBlocking(target, bytes));
 }
 
 } // namespace rtorch::codegen

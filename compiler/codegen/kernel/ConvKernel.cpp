@@ -125,17 +125,8 @@ void ConvKernel::storeRows(gemm::Emitter &e, Value pixel, Value count, Value cha
 KernelInfo emitConvKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                           const Target &target) {
   auto op = *kernel.getBlock().getOps<rt::PackedConvolutionOp>().begin();
-  ConvShape shape = ConvShape::of(op, target);
-  KernelState state;
-  state.kernel = kernel;
-  ConvKernel conv(state, op, shape);
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       conv.emitTile(b, tile, scratch);
-                     });
-  KernelInfo info = conv.info();
-  info.sites = std::move(state.sites);
-  return info;
+  return emitKernelOf<ConvKernel>(builder, kernel, symbol, op,
+                                  ConvShape::of(op, target));
 }
 
 } // namespace rtorch::codegen

@@ -187,16 +187,7 @@ void DepthwiseKernel::storeRun(gemm::Emitter &e, const Indices &first, Value mas
 KernelInfo emitDepthwiseKernel(OpBuilder &builder, rt::KernelOp kernel,
                                StringRef symbol, const Target &target) {
   auto op = *kernel.getBlock().getOps<rt::ConvolutionOp>().begin();
-  KernelState state;
-  state.kernel = kernel;
-  DepthwiseKernel depthwise(state, op, target);
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       depthwise.emitTile(b, tile, scratch);
-                     });
-  KernelInfo info = depthwise.info();
-  info.sites = std::move(state.sites);
-  return info;
+  return emitKernelOf<DepthwiseKernel>(builder, kernel, symbol, op, target);
 }
 
 } // namespace rtorch::codegen

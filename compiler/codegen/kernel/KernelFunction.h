@@ -22,6 +22,23 @@ void emitKernelFunction(
     llvm::function_ref<void(mlir::OpBuilder &, mlir::Value tile, mlir::Value scratch)>
         tile);
 
+/// The same of a class that tells a KernelInfo by `info()` and emits `emitTile(builder,
+/// tile, scratch)`; it is made of the state and `arguments`.
+template <typename Kernel, typename... Arguments>
+KernelInfo emitKernelOf(mlir::OpBuilder &builder, rt::KernelOp kernel,
+                        llvm::StringRef symbol, const Arguments &...arguments) {
+  KernelState state;
+  state.kernel = kernel;
+  Kernel body(state, arguments...);
+  KernelInfo info = body.info();
+  emitKernelFunction(builder, symbol, state,
+                     [&](mlir::OpBuilder &b, mlir::Value tile, mlir::Value scratch) {
+                       body.emitTile(b, tile, scratch);
+                     });
+  info.sites = std::move(state.sites);
+  return info;
+}
+
 /// Emits `kernel` for `target` as a function named `symbol`. Ops such as softmax are
 /// taken apart in place first.
 KernelInfo emitKernel(mlir::OpBuilder &builder, rt::KernelOp kernel,

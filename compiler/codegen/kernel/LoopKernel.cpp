@@ -312,17 +312,8 @@ void LoopKernel::emitOutputs(gemm::Emitter &e, const Indices &position, Value ma
 KernelInfo emitLoopKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                           const Target &target) {
   LoopNest nest = LoopNest::of(kernel, target);
-  Stages stages = Stages::of(kernel, nest);
-  KernelState state;
-  state.kernel = kernel;
-  LoopKernel loops(state, nest, stages);
-  KernelInfo info = loops.info();
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       loops.emitTile(b, tile, scratch);
-                     });
-  info.sites = std::move(state.sites);
-  return info;
+  return emitKernelOf<LoopKernel>(builder, kernel, symbol, nest,
+                                  Stages::of(kernel, nest));
 }
 
 } // namespace rtorch::codegen

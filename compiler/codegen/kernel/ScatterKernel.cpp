@@ -46,7 +46,7 @@ public:
   ScatterKernel(KernelState &state, rt::ScatterOp op, const Target &target);
 
   KernelInfo info() const;
-  void emitTile(OpBuilder &builder, Value tile);
+  void emitTile(OpBuilder &builder, Value tile, Value scratch);
 
 private:
   void copySlice(gemm::Emitter &e, const Indices &position, Value mask);
@@ -114,7 +114,7 @@ KernelInfo ScatterKernel::info() const {
   return info;
 }
 
-void ScatterKernel::emitTile(OpBuilder &builder, Value tile) {
+void ScatterKernel::emitTile(OpBuilder &builder, Value tile, Value) {
   gemm::Emitter e(builder, op_.getLoc());
   nest_.forSlices(e, state_, tile, [&](const Indices &position, Value mask) {
     copySlice(e, position, mask);
@@ -243,16 +243,8 @@ void ScatterKernel::update(gemm::Emitter &e, const Indices &position,
 
 KernelInfo emitScatterKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                              const Target &target) {
-  KernelState state;
-  state.kernel = kernel;
-  ScatterKernel scatter(state, *kernel.getBlock().getOps<rt::ScatterOp>().begin(),
-                        target);
-  KernelInfo info = scatter.info();
-  emitKernelFunction(builder, symbol, state, [&](OpBuilder &b, Value tile, Value) {
-    scatter.emitTile(b, tile);
-  });
-  info.sites = std::move(state.sites);
-  return info;
+  auto op = *kernel.getBlock().getOps<rt::ScatterOp>().begin();
+  return emitKernelOf<ScatterKernel>(builder, kernel, symbol, op, target);
 }
 
 } // namespace rtorch::codegen

@@ -257,16 +257,8 @@ void SortKernel::emitLine(gemm::Emitter &e, const Indices &position, Value scrat
 
 KernelInfo emitSortKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                           const Target &) {
-  KernelState state;
-  state.kernel = kernel;
-  SortKernel sort(state, *kernel.getBlock().getOps<rt::SortOp>().begin());
-  KernelInfo info = sort.info();
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       sort.emitTile(b, tile, scratch);
-                     });
-  info.sites = std::move(state.sites);
-  return info;
+  auto op = *kernel.getBlock().getOps<rt::SortOp>().begin();
+  return emitKernelOf<SortKernel>(builder, kernel, symbol, op);
 }
 
 } // namespace rtorch::codegen

@@ -299,17 +299,8 @@ void WinogradKernel::storePixels(gemm::Emitter &e, ArrayRef<Value> results, Valu
 KernelInfo emitWinogradKernel(OpBuilder &builder, rt::KernelOp kernel, StringRef symbol,
                               const Target &target) {
   auto op = *kernel.getBlock().getOps<rt::PackedConvolutionOp>().begin();
-  ConvShape shape = ConvShape::of(op, target);
-  KernelState state;
-  state.kernel = kernel;
-  WinogradKernel convolution(state, op, shape);
-  emitKernelFunction(builder, symbol, state,
-                     [&](OpBuilder &b, Value tile, Value scratch) {
-                       convolution.emitTile(b, tile, scratch);
-                     });
-  KernelInfo info = convolution.info();
-  info.sites = std::move(state.sites);
-  return info;
+  return emitKernelOf<WinogradKernel>(builder, kernel, symbol, op,
+                                      ConvShape::of(op, target));
 }
 
 } // namespace rtorch::codegen
