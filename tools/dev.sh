@@ -25,7 +25,8 @@ usage: tools/dev.sh COMMAND
   fuzz MINUTES    run the fuzzers one after the other, for so long together; inputs that
                   do harm are in build/fuzz/found, and the exit status is then 1
   difftest N      compare N random programs with eager PyTorch; what goes wrong is made
-                  smaller and printed as a script
+                  smaller and printed as a script; --compile: programs compiled by
+                  torch.compile(backend="rtorch") instead of exported ones
   lint [--fix]    clang-format, clang-tidy on changed files, ruff
 
 Everything is installed by apt and pip as they are configured; where nothing is

@@ -137,7 +137,7 @@ import sys
 sys.path[:0] = ["tests/difftest", "tests/e2e"]
 import torch
 import torch.nn.functional as F
-from compare import compare_model
+from {module} import compare_model
 from program import data
 
 
@@ -154,7 +154,7 @@ compare_model(Model(), arguments, dynamic=dynamic, decomposed={decomposed})
 """
 
 
-def script(program: Program) -> str:
+def script(program: Program, *, compiled: bool = False) -> str:
     """A script, run from the root of the tree, that shows what becomes of the program."""
     state = []
     for i, leaf in enumerate(program.leaves):
@@ -165,6 +165,7 @@ def script(program: Program) -> str:
             state.append(f'self.register_buffer("{leaf.name}", {source})')
     inputs = [(i, leaf) for i, leaf in enumerate(program.leaves) if leaf.role == INPUT]
     return _SCRIPT.format(
+        module="backend" if compiled else "compare",
         state="\n".join(f"        {line}" for line in state or ["pass"]),
         forward="\n".join(f"    {line}" for line in program.forward_source().splitlines()),
         arguments=", ".join(leaf.source(program.seed + i) for i, leaf in inputs),
