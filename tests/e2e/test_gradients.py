@@ -357,3 +357,55 @@ def test_embedding(tmp_path, dtype, options):
         lambda w, i: F.embedding(i, w, **options), [_tensor((10, 6), dtype), ids]
     )
     graphs.check(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("corners", [False, True])
+def test_grid_sample(tmp_path, mode, corners):
+    def all_of(x, grid):
+        borders = ("zeros", "border", "reflection")
+        return [F.grid_sample(x, grid, mode, b, align_corners=corners) for b in borders]
+
+    x, grid = _tensor((2, 3, 5, 7), layout="channels_last"), _tensor((2, 4, 6, 2)) * 1.5
+    training.of_function(all_of, [x, grid]).check(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_grid_sample_3d(tmp_path, mode):
+    def all_of(x, grid):
+        return [
+            F.grid_sample(x, grid, mode, align_corners=True),
+            F.grid_sample(x, grid, mode, "reflection", align_corners=False),
+        ]
+
+    args = [_tensor((2, 3, 4, 5, 6)), _tensor((2, 2, 3, 4, 3), torch.float32) * 1.5]
+    training.of_function(all_of, args).check(tmp_path)
+
+
+PLACES = {
+    "masked_scatter": lambda x, y: x.masked_scatter(x > 0, y),
+    "masked_scatter_rows": lambda x, y: x.masked_scatter(x[:, :1] > 0, y),
+    "repeated": lambda x, y: x.repeat_interleave(torch.tensor([2, 0, 3, 1]), 0, output_size=6),
+    "take_along": lambda x, y: x.take_along_dim(y.argmax(1, keepdim=True) - 6, 1),
+    "gather_nothing": lambda x, y: x.gather(1, torch.zeros(0, dtype=torch.uint8)),
+    "unfold_0d": lambda x, y: x[0, 0].unfold(0, 1, 1),
+    "unfold_0d_none": lambda x, y: x[0, 0].unfold(0, 0, 1),
+    "safe_softmax": lambda x, y: F.scaled_dot_product_attention(
+        x[None, None], y[None, None], y[None, None], (x @ y.T > 0).detach()
+    ),
+    "bilinear": lambda x, y: F.bilinear(x, y, torch.ones(2, 6, 6) + x[:1].T),
+    **{
+        f"cdist_{p}": lambda x, y, p=p: torch.cdist(x, y[:3], p, "donot_use_mm_for_euclid_dist")
+        for p in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, float("inf"))
+    },
+    "cdist_of_nothing": lambda x, y: torch.cdist(x[:, :0], y[:, :0]),
+    "cdist_batches": lambda x, y: torch.cdist(x[None], torch.stack([y, -y]), 1.0),
+}
+
+
+def test_places_and_distances(tmp_path):
+    def all_of(x, y):
+        return [op(x, y) for op in PLACES.values()]
+
+    args = [_tensor((4, 6)), _tensor((4, 6)).flip(1)]
+    training.of_function(all_of, args).check(tmp_path)

@@ -81,6 +81,25 @@ Value vandermonde(Call &c) {
                              c.convert(powers, dtype));
 }
 
+/// Powers 0 to N - 1 along a new last dim, as running products.
+Value vandermondeByProducts(Call &c) {
+  Value x = c.tensor("x");
+  if (!x)
+    return x;
+  if (rankOf(x) == 0)
+    x = c.unsqueeze(x, 0);
+  if (!isFloat(dtypeOf(x)))
+    x = c.convert(x, ScalarType::Long);
+  int64_t rank = rankOf(x);
+  Dims sizes = sizesOf(x);
+  Expr count = c.expr("N").value_or(sizes.back());
+  sizes.push_back(1);
+  Value one = c.full(Scalar::of(int64_t(1)), dtypeOf(x), sizes);
+  sizes.back() = count - 1;
+  Value powers = c.scan(c.expand(c.unsqueeze(x, rank), sizes), rank, "mul");
+  return powers ? c.cat({one, powers}, rank) : powers;
+}
+
 /// Half of a circle for negative numbers.
 Value angle(Call &c) {
   Value x = c.tensor("self");
@@ -174,6 +193,7 @@ void addCompositeRules(RuleTable &table) {
            "aten.logspace.Tensor_Scalar", "aten.logspace.Scalar_Tensor"},
           evenlyScaled);
   addRule(table, {"aten.vander.default"}, vandermonde);
+  addRule(table, {"aten.linalg_vander.default"}, vandermondeByProducts);
   addRule(table, {"aten.angle.default"}, angle);
   addRule(table, {"aten.isreal.default"}, [](Call &c) -> Value {
     Value x = c.tensor("self");

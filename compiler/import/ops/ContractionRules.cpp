@@ -215,6 +215,24 @@ Value bilinear(Call &c) {
   return c.convert(result, dtypeOf(a));
 }
 
+/// Products of three tensors, each with dims of size 1 put in, summed over some dims.
+Value trilinear(Call &c) {
+  Value product;
+  for (auto [name, dims] :
+       {std::pair("i1", "expand1"), {"i2", "expand2"}, {"i3", "expand3"}}) {
+    Value x = c.tensor(name);
+    for (int64_t dim : c.integers(dims))
+      x = x ? c.unsqueeze(x, dim) : x;
+    if (!x)
+      return x;
+    product = product ? c.binary<rt::MulOp>(product, x) : x;
+  }
+  return product && !c.integers("sumdim").empty()
+             ? rowMajor(c, c.reduce<rt::SumOp>(
+                               product, c.dims("sumdim", rankOf(product)), false))
+             : product;
+}
+
 } // namespace
 
 void addContractionRules(RuleTable &table) {
@@ -222,6 +240,7 @@ void addContractionRules(RuleTable &table) {
     return c.linear(c.tensor("input"), c.tensor("weight"), c.optionalTensor("bias"));
   });
   addRule(table, {"aten.bilinear.default"}, bilinear);
+  addRule(table, {"aten._trilinear.default"}, trilinear);
   addRule(table, {"aten.matmul.default"},
           [](Call &c) { return matmul(c, c.tensor("self"), c.tensor("other")); });
   addRule(table, {"aten.mm.default", "aten.bmm.default"},

@@ -171,7 +171,8 @@ Value oneHot(Call &c) {
 
 void addCreationRules(RuleTable &table) {
   addRule(table, {"aten.full.default"}, full);
-  addRule(table, {"aten.zeros.default"}, constant(0));
+  addRule(table, {"aten.zeros.default", "aten._efficientzerotensor.default"},
+          constant(0));
   addRule(table, {"aten.ones.default"}, constant(1));
   // Zeros are as good as any values.
   addRule(table, {"aten.empty.memory_format"}, constant(0));

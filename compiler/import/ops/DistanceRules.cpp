@@ -60,6 +60,8 @@ Value cosineSimilarity(Call &c) {
     return {};
   a = c.expand(a, *sizes), b = c.expand(b, *sizes);
   std::vector<int64_t> dim{c.dim("dim", rankOf(a))};
+  if (sizes->empty()) // counts as rank 1
+    a = c.unsqueeze(a, 0), b = c.unsqueeze(b, 0);
   Value eps = c.number(c.real("eps").value_or(1e-8), dtype);
   auto unit = [&](Value x) {
     Value norm = c.binary<rt::MaximumOp>(normOver(c, x, 2, dim, true), eps);
@@ -79,6 +81,72 @@ Value pairDistances(Call &c) {
     return difference;
   return normOver(c, difference, c.real("p").value_or(2), {rankOf(difference) - 1},
                   false);
+}
+
+/// Gradient of the distances for the rows of x1: for each pair of rows the slope of
+/// their distance, 0 where it is 0.
+Value pairDistancesBackward(Call &c) {
+  Value g = c.tensor("grad"), a = c.tensor("x1"), b = c.tensor("x2"),
+        dist = c.tensor("cdist");
+  std::optional<double> order = c.real("p");
+  if (!g || !a || !b || !dist || !order)
+    return {};
+  const double p = *order;
+  ScalarType dtype = dtypeOf(a);
+  // Eager broadcasts after this.
+  for (Value x : {g, a, b})
+    if (layout::numel(sizesOf(x)).isConstant(0))
+      return c.withStrides(c.full(Scalar::of(0.0), dtype, sizesOf(a)),
+                           layout::preserveStrides(layoutOf(a), c.guards));
+  Value difference =
+      c.binary<rt::SubOp>(c.unsqueeze(a, rankOf(a) - 1), c.unsqueeze(b, rankOf(b) - 2));
+  if (!difference)
+    return difference;
+  g = c.unsqueeze(g, rankOf(g)), dist = c.unsqueeze(dist, rankOf(dist));
+  Value zero = c.number(0, dtype), magnitude = c.unary<rt::AbsOp>(difference);
+  Value slope;
+  if (p == 0) {
+    slope = c.binary<rt::MulOp>(difference, zero);
+  } else if (std::isinf(p)) {
+    Value largest = c.compare<rt::EqOp>(magnitude, dist);
+    slope = c.where(largest, c.unary<rt::SignOp>(difference), zero);
+  } else if (p == 1) {
+    slope = c.unary<rt::SignOp>(difference);
+  } else {
+    auto power = [&](Value x) {
+      return c.binary<rt::PowOp>(x, c.number(p - 1, dtype));
+    };
+    slope =
+        p == 2
+            ? c.binary<rt::DivOp>(difference, dist)
+            : c.binary<rt::DivOp>(c.binary<rt::MulOp>(c.unary<rt::SignOp>(difference),
+                                                      power(magnitude)),
+                                  power(dist));
+    slope = c.where(c.compare<rt::EqOp>(dist, zero), zero, slope);
+    if (p < 1) // infinitely steep
+      slope = c.where(c.compare<rt::EqOp>(difference, zero), zero, slope);
+  }
+  slope = c.binary<rt::MulOp>(slope, g);
+  return slope ? rowMajor(c, c.reduce<rt::SumOp>(slope, {rankOf(slope) - 2}, false))
+               : slope;
+}
+
+/// Slices along a dim, those scaled down whose norm is larger than `maxnorm`.
+Value renorm(Call &c) {
+  Value x = c.tensor("self");
+  std::optional<double> p = c.real("p"), limit = c.real("maxnorm");
+  if (!x || !p || !limit)
+    return {};
+  std::vector<int64_t> dims = allDims(rankOf(x));
+  dims.erase(dims.begin() + c.dim("dim", rankOf(x)));
+  Value norm = normOver(c, widened(c, x), *p, dims, true);
+  if (!norm)
+    return norm;
+  auto number = [&](double value) { return c.number(value, dtypeOf(norm)); };
+  Value factor =
+      c.binary<rt::DivOp>(number(*limit), c.binary<rt::AddOp>(norm, number(1e-7)));
+  factor = c.where(c.compare<rt::GtOp>(norm, number(*limit)), factor, number(1));
+  return rowMajor(c, c.binary<rt::MulOp>(x, c.convert(factor, dtypeOf(x))));
 }
 
 /// Distances of each pair of different rows, once.
@@ -177,6 +245,8 @@ void addDistanceRules(RuleTable &table) {
                             c.real("eps").value_or(1e-6), c.boolean("keepdim"));
   });
   addRule(table, {"aten.cdist.default", "aten._cdist_forward.default"}, pairDistances);
+  addRule(table, {"aten._cdist_backward.default"}, pairDistancesBackward);
+  addRule(table, {"aten.renorm.default"}, renorm);
   addRule(table, {"aten.pdist.default", "aten._pdist_forward.default"}, ownDistances);
   addRule(table, {"aten.linalg_matrix_norm.default"}, [](Call &c) {
     return matrixNorm(c, c.tensor("self"), c.real("ord"), false, c.integers("dim"),

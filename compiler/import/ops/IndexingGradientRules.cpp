@@ -53,8 +53,8 @@ Value unfoldBackward(Call &c) {
   if (!g || !size || !step)
     return {};
   int64_t rank = sizes.size(), dim = c.dim("dim", rank);
-  if (rank == 0)
-    return c.reshape(g, sizes);
+  if (rank == 0) // one window of one element, or of none
+    return c.reduce<rt::SumOp>(g, {0}, false);
   std::vector<int64_t> order = allDims(rank + 1); // the windows' elements behind them
   std::rotate(order.begin() + dim + 1, order.end() - 1, order.end());
   g = c.permute(g, order);

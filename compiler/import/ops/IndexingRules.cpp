@@ -126,24 +126,43 @@ Value flip(Call &c, const std::vector<int64_t> &dims) {
 }
 
 /// Dims shifted around; dim after dim, each a cat of two slices.
-Value roll(Call &c) {
-  Value x = c.tensor("self");
-  if (!x)
-    return x;
-  std::vector<int64_t> dims = c.integers("dims");
-  Dims shifts = c.exprs("shifts"), sizes = sizesOf(x);
-  bool flat = dims.empty();
-  if (flat) {
-    x = c.reshape(x, {layout::numel(sizes)});
-    dims = {0};
-  }
+Value rolled(Call &c, Value x, const std::vector<int64_t> &dims, const Dims &shifts) {
   for (size_t i = 0; i < dims.size() && i < shifts.size() && x; ++i) {
     int64_t dim = wrapDim(dims[i], rankOf(x));
     Expr size = sizeOf(x, dim);
     Expr start = layout::mod(size - layout::mod(shifts[i], size), size);
     x = c.cat({c.slice(x, dim, start, size), c.slice(x, dim, 0, start)}, dim);
   }
+  return x;
+}
+
+Value roll(Call &c) {
+  Value x = c.tensor("self");
+  if (!x)
+    return x;
+  std::vector<int64_t> dims = c.integers("dims");
+  Dims sizes = sizesOf(x);
+  bool flat = dims.empty();
+  if (flat) {
+    x = c.reshape(x, {layout::numel(sizes)});
+    dims = {0};
+  }
+  x = rolled(c, x, dims, c.exprs("shifts"));
   return flat ? c.reshape(x, sizes) : x;
+}
+
+/// Shifts by half of each size, rounded down, or up for the way back.
+Value shiftedByHalf(Call &c, int64_t roundUp) {
+  Value x = c.tensor("self");
+  if (!x || rankOf(x) == 0)
+    return c.cloneRowMajor(x);
+  std::vector<int64_t> dims = c.integers("dim");
+  if (c.isNone("dim"))
+    dims = allDims(rankOf(x));
+  Dims shifts;
+  for (int64_t dim : dims)
+    shifts.push_back(layout::floordiv(sizeOf(x, wrapDim(dim, rankOf(x))) + roundUp, 2));
+  return rolled(c, x, dims, shifts);
 }
 
 /// A copy of `x` in which the elements that `region` views are those of `src`.
@@ -264,6 +283,10 @@ void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.flipud.default"}, [](Call &c) { return flip(c, {0}); });
   addRule(table, {"aten.fliplr.default"}, [](Call &c) { return flip(c, {1}); });
   addRule(table, {"aten.roll.default"}, roll);
+  addRule(table, {"aten.fft_fftshift.default"},
+          [](Call &c) { return shiftedByHalf(c, 0); });
+  addRule(table, {"aten.fft_ifftshift.default"},
+          [](Call &c) { return shiftedByHalf(c, 1); });
   addRule(table, {"aten.slice_scatter.default"}, sliceScatter);
   addRule(table, {"aten.select_scatter.default"}, selectScatter);
   addRule(table, {"aten.diagonal_scatter.default"}, diagonalScatter);

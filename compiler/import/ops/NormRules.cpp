@@ -198,6 +198,10 @@ bool writeRunning(Call &c, const BatchStatistics &s) {
 
 /// batch_norm of the user's graph: in training it changes its buffers.
 Value batchNormOfUser(Call &c) {
+  Value x = c.tensor("input");
+  // Eager looks at nothing else of an empty tensor, in training either.
+  if (x && layout::numel(sizesOf(x)).isConstant(0))
+    return c.clone(x, layout::preserveStrides(layoutOf(x), c.guards));
   if (!isTraining(c.node))
     return batchNorm(c);
   std::optional<BatchStatistics> s = trainedBatchNorm(c);

@@ -3,6 +3,8 @@
 #include "compiler/import/ops/Compose.h"
 #include "compiler/import/ops/Rules.h"
 
+#include <algorithm>
+
 namespace rtorch::translate {
 namespace {
 
@@ -157,6 +159,14 @@ Results kthValue(Call &c) {
                      c.boolean("keepdim") || rankOf(line.self) == 0));
 }
 
+/// Which of `size` elements, none before another, eager's nth_element puts first.
+int64_t firstOfAlike(int64_t size) {
+  std::vector<int64_t> order = allDims(size);
+  std::nth_element(order.begin(), order.begin(), order.end(),
+                   [](int64_t, int64_t) { return false; });
+  return order.empty() ? 0 : order.front();
+}
+
 /// Where the median lies in a sorted line: the lower middle. NaN, which is last, is the
 /// median of a line that has one, or does not count at all.
 Value medianPlace(Call &c, Value x, int64_t dim, bool ignoreNan) {
@@ -173,7 +183,9 @@ Value medianPlace(Call &c, Value x, int64_t dim, bool ignoreNan) {
   if (!ignoreNan)
     return c.where(c.compare<rt::GtOp>(nans, zero), numbers, middle);
   Value place = c.binary<rt::FloorDivideOp>(c.binary<rt::SubOp>(numbers, one), two);
-  return c.binary<rt::MaximumOp>(place, zero);
+  // Of NaN alone any will do; we take eager's where the size is known.
+  Value alike = c.number(firstOfAlike(size.constant().value_or(0)), ScalarType::Long);
+  return c.where(c.compare<rt::GtOp>(numbers, zero), place, alike);
 }
 
 Results medianAlong(Call &c, bool ignoreNan) {

@@ -88,10 +88,19 @@ Value tensorDot(Call &c) {
   Value a = c.tensor("self"), b = c.tensor("other");
   if (!a || !b)
     return {};
-  auto split = [&](Value x, std::string_view name, bool summedLast) {
-    std::vector<int64_t> summed = c.integers(name), kept;
-    for (int64_t &dim : summed)
-      dim = wrapDim(dim, rankOf(x));
+  // A size of 1 stands for any: the other tensor's elements are added up before.
+  std::vector<int64_t> ofLeft = c.integers("dims_self"),
+                       ofRight = c.integers("dims_other");
+  for (auto [i, j] : llvm::zip(ofLeft, ofRight)) {
+    i = wrapDim(i, rankOf(a)), j = wrapDim(j, rankOf(b));
+    bool isOne = sizeOf(a, i).isConstant(1), otherIsOne = sizeOf(b, j).isConstant(1);
+    if (isOne && !otherIsOne)
+      b = c.reduce<rt::SumOp>(b, {j}, true);
+    else if (otherIsOne && !isOne)
+      a = c.reduce<rt::SumOp>(a, {i}, true);
+  }
+  auto split = [&](Value x, const std::vector<int64_t> &summed, bool summedLast) {
+    std::vector<int64_t> kept;
     for (int64_t dim = 0; dim < rankOf(x); ++dim)
       if (!llvm::is_contained(summed, dim))
         kept.push_back(dim);
@@ -104,14 +113,14 @@ Value tensorDot(Call &c) {
       sizes.push_back(sizeOf(x, dim));
     }
     std::vector<int64_t> order = summedLast ? kept : summed;
-    std::vector<int64_t> &second = summedLast ? summed : kept;
+    const std::vector<int64_t> &second = summedLast ? summed : kept;
     order.insert(order.end(), second.begin(), second.end());
     Value matrix = c.reshape(c.permute(x, order),
                              summedLast ? Dims{rest, count} : Dims{count, rest});
     return std::pair(matrix, sizes);
   };
-  auto [left, leftSizes] = split(a, "dims_self", true);
-  auto [right, rightSizes] = split(b, "dims_other", false);
+  auto [left, leftSizes] = split(a, ofLeft, true);
+  auto [right, rightSizes] = split(b, ofRight, false);
   leftSizes.insert(leftSizes.end(), rightSizes.begin(), rightSizes.end());
   return c.reshape(c.matmul(left, right), leftSizes);
 }

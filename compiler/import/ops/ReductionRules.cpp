@@ -266,6 +266,19 @@ Results bothExtremes(Call &c) {
                             c.reduce<rt::AmaxOp>(x, dims, keep)};
 }
 
+/// softmax, but 0 for lines of -inf alone.
+Value safeSoftmax(Call &c) {
+  Value x = c.tensor("self"), result = softmax<rt::SoftmaxOp>(c);
+  if (!x || !result)
+    return {};
+  Value masked = c.compare<rt::EqOp>(x, c.number(-INFINITY, dtypeOf(x)));
+  std::vector<int64_t> dims;
+  if (rankOf(x) > 0)
+    dims = {c.dim("dim", rankOf(x))};
+  Value none = c.reduce<rt::AllOp>(masked, dims, true);
+  return c.where(none, c.number(0, dtypeOf(result)), result);
+}
+
 } // namespace
 
 void addReductionRules(RuleTable &table) {
@@ -311,6 +324,7 @@ void addReductionRules(RuleTable &table) {
   addRule(table,
           {"aten.softmax.int", "aten._softmax.default", "aten.special_softmax.default"},
           softmax<rt::SoftmaxOp>);
+  addRule(table, {"aten._safe_softmax.default"}, safeSoftmax);
   addRule(table,
           {"aten.log_softmax.int", "aten._log_softmax.default",
            "aten.special_log_softmax.default"},

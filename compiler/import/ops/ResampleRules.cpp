@@ -1,6 +1,6 @@
-// Images read between their pixels: upsampling, grids of coordinates.
+// Images read between their pixels: upsampling.
 #include "compiler/import/ops/Compose.h"
-#include "compiler/import/ops/Rules.h"
+#include "compiler/import/ops/Resample.h"
 
 namespace rtorch::translate {
 
@@ -22,6 +22,31 @@ Value linspace(Emitter &e, Value start, Value end, const Expr &steps) {
   if (steps.isConstant(1))
     return e.expand(start, {1});
   return e.where(isFirstHalf, fromStart, fromEnd);
+}
+
+Value toIndex(Call &c, Value coordinate, const Expr &size) {
+  Value index = c.convert(coordinate, ScalarType::Long);
+  Value last = c.full(Scalar::of(size - 1), ScalarType::Long);
+  return c.binary<rt::MinimumOp>(
+      c.binary<rt::MaximumOp>(index, c.number(0, ScalarType::Long)), last);
+}
+
+std::vector<Value> cubicWeights(Emitter &e, Value t) {
+  constexpr double kA = -0.75;
+  ScalarType dtype = dtypeOf(t);
+  auto number = [&](double value) { return e.number(value, dtype); };
+  auto polynomial = [&](Value x, std::initializer_list<double> coefficients) {
+    Value sum;
+    for (double coefficient : coefficients)
+      sum = sum ? e.binary<rt::AddOp>(e.binary<rt::MulOp>(sum, x), number(coefficient))
+                : number(coefficient);
+    return sum;
+  };
+  auto near = [&](Value x) { return polynomial(x, {kA + 2, -(kA + 3), 0, 1}); };
+  auto far = [&](Value x) { return polynomial(x, {kA, -5 * kA, 8 * kA, -4 * kA}); };
+  Value rest = e.binary<rt::SubOp>(number(1), t);
+  return {far(e.binary<rt::AddOp>(t, number(1))), near(t), near(rest),
+          far(e.binary<rt::AddOp>(rest, number(1)))};
 }
 
 namespace {
@@ -96,13 +121,6 @@ Value stepOf(Call &c, const Resize &r, size_t i) {
   if (r.factors[i] && *r.factors[i] > 0)
     return c.number(1 / *r.factors[i], r.coordinates);
   return c.binary<rt::DivOp>(number(r.in[i]), number(r.out[i]));
-}
-
-Value toIndex(Call &c, Value coordinate, const Expr &size) {
-  Value index = c.convert(coordinate, ScalarType::Long);
-  Value last = c.full(Scalar::of(size - 1), ScalarType::Long);
-  return c.binary<rt::MinimumOp>(
-      c.binary<rt::MaximumOp>(index, c.number(0, ScalarType::Long)), last);
 }
 
 Value formatted(Call &c, Value result, Value x) {
@@ -187,11 +205,6 @@ Value nearestBackward(Call &c, size_t spatial, bool exact) {
 // Weighted neighbours
 //===----------------------------------------------------------------------===//
 
-/// Neighbours along a dim and their weights, [out] each.
-struct Taps {
-  std::vector<Value> places, weights;
-};
-
 /// Where each pixel of the result lies in the source.
 Value sourceCoordinate(Call &c, const Resize &r, size_t i) {
   Value at = c.convert(c.iota(r.out[i]), r.coordinates), step = stepOf(c, r, i);
@@ -214,26 +227,6 @@ Taps linearTaps(Call &c, const Resize &r, size_t i) {
   Value weight = c.binary<rt::SubOp>(at, c.convert(first, r.coordinates));
   weight = c.binary<rt::MinimumOp>(c.binary<rt::MaximumOp>(weight, zero), one);
   return {{first, next}, {c.binary<rt::SubOp>(one, weight), weight}};
-}
-
-/// Weights of the four neighbours of a place `t` beyond the second one: Keys' cubic
-/// convolution with a = -0.75.
-std::vector<Value> cubicWeights(Emitter &e, Value t) {
-  constexpr double kA = -0.75;
-  ScalarType dtype = dtypeOf(t);
-  auto number = [&](double value) { return e.number(value, dtype); };
-  auto polynomial = [&](Value x, std::initializer_list<double> coefficients) {
-    Value sum;
-    for (double coefficient : coefficients)
-      sum = sum ? e.binary<rt::AddOp>(e.binary<rt::MulOp>(sum, x), number(coefficient))
-                : number(coefficient);
-    return sum;
-  };
-  auto near = [&](Value x) { return polynomial(x, {kA + 2, -(kA + 3), 0, 1}); };
-  auto far = [&](Value x) { return polynomial(x, {kA, -5 * kA, 8 * kA, -4 * kA}); };
-  Value rest = e.binary<rt::SubOp>(number(1), t);
-  return {far(e.binary<rt::AddOp>(t, number(1))), near(t), near(rest),
-          far(e.binary<rt::AddOp>(rest, number(1)))};
 }
 
 Taps cubicTaps(Call &c, const Resize &r, size_t i) {
@@ -370,200 +363,6 @@ Value interpolateBackward(
   return formatted(c, c.convert(result, dtypeOf(r->x)), r->x);
 }
 
-//===----------------------------------------------------------------------===//
-// grid_sample
-//===----------------------------------------------------------------------===//
-
-enum class Border { Zeros, Edge, Reflection };
-enum class Sampling { Linear, Nearest, Cubic };
-
-/// One axis of a sampled image: its size, and how coordinates outside are treated.
-struct Axis {
-  Expr size;
-  Border border;
-  bool alignCorners;
-};
-
-Value numberOf(Emitter &e, Value like, const Expr &value) {
-  return e.full(Scalar::of(value), dtypeOf(like));
-}
-
-/// From [-1, 1] to pixels.
-Value toPixels(Call &c, Value at, const Axis &axis) {
-  Value one = c.number(1, dtypeOf(at)), two = c.number(2, dtypeOf(at));
-  Value size = numberOf(c, at, axis.size);
-  Value moved = c.binary<rt::AddOp>(at, one);
-  if (axis.alignCorners)
-    return c.binary<rt::MulOp>(
-        moved, c.binary<rt::DivOp>(c.binary<rt::SubOp>(size, one), two));
-  return c.binary<rt::DivOp>(c.binary<rt::SubOp>(c.binary<rt::MulOp>(moved, size), one),
-                             two);
-}
-
-/// Mirrored at both ends as often as it takes.
-Value reflected(Call &c, Value at, const Axis &axis) {
-  ScalarType dtype = dtypeOf(at);
-  double low = axis.alignCorners ? 0 : -0.5;
-  Expr length = axis.alignCorners ? axis.size - 1 : axis.size;
-  if (length.isConstant(0))
-    return c.binary<rt::MulOp>(at, c.number(0, dtype));
-  Value span = numberOf(c, at, length);
-  Value distance = c.unary<rt::AbsOp>(c.binary<rt::SubOp>(at, c.number(low, dtype)));
-  Value extra = c.binary<rt::FmodOp>(distance, span);
-  Value flips = c.unary<rt::FloorOp>(c.binary<rt::DivOp>(distance, span));
-  Value odd = c.compare<rt::NeOp>(c.binary<rt::FmodOp>(flips, c.number(2, dtype)),
-                                  c.number(0, dtype));
-  Value inside = c.where(odd, c.binary<rt::SubOp>(span, extra), extra);
-  return c.binary<rt::AddOp>(inside, c.number(low, dtype));
-}
-
-Value bordered(Call &c, Value at, const Axis &axis) {
-  if (axis.border == Border::Zeros)
-    return at;
-  if (axis.border == Border::Reflection)
-    at = reflected(c, at, axis);
-  Value last = numberOf(c, at, axis.size - 1);
-  return c.binary<rt::MinimumOp>(c.binary<rt::MaximumOp>(at, c.number(0, dtypeOf(at))),
-                                 last);
-}
-
-/// Pixels at whole coordinates, 0 outside of the image: [N, C, ...] for [N, ...].
-Value pixelsAt(Call &c, Value image, const std::vector<Value> &at,
-               const std::vector<Axis> &axes) {
-  std::vector<Value> indices;
-  std::vector<int64_t> dims{0};
-  Value inside;
-  int64_t rank = rankOf(at[0]);
-  indices.push_back(c.countAlong(sizeOf(image, 0), 0, rank));
-  for (size_t i = 0; i < axes.size(); ++i) {
-    Value last = numberOf(c, at[i], axes[i].size - 1);
-    Value fits = c.binary<rt::BitwiseAndOp>(
-        c.compare<rt::GeOp>(at[i], c.number(0, dtypeOf(at[i]))),
-        c.compare<rt::LeOp>(at[i], last));
-    inside = inside ? c.binary<rt::BitwiseAndOp>(inside, fits) : fits;
-    indices.push_back(toIndex(c, at[i], axes[i].size));
-    dims.push_back(2 + i);
-  }
-  // The channels come last, and go behind the batch.
-  std::vector<int64_t> order = allDims(rank + 1);
-  order.erase(order.end() - 1);
-  order.insert(order.begin() + 1, rank);
-  Value pixels = c.permute(c.index(image, indices, dims, 0, false), order);
-  return c.where(c.unsqueeze(inside, 1), pixels, c.number(0, dtypeOf(pixels)));
-}
-
-/// The sum over all combinations of taps along each axis.
-Value sampleTaps(Call &c, Value image, const std::vector<Taps> &taps,
-                 const std::vector<Axis> &axes) {
-  Value sum;
-  std::vector<Value> at;
-  std::function<void(size_t, Value)> walk = [&](size_t axis, Value weight) {
-    if (axis == axes.size()) {
-      Value part =
-          c.binary<rt::MulOp>(pixelsAt(c, image, at, axes), c.unsqueeze(weight, 1));
-      sum = sum ? c.binary<rt::AddOp>(sum, part) : part;
-      return;
-    }
-    for (auto [place, own] : llvm::zip_equal(taps[axis].places, taps[axis].weights)) {
-      at.push_back(place);
-      walk(axis + 1, weight ? c.binary<rt::MulOp>(weight, own) : own);
-      at.pop_back();
-    }
-  };
-  walk(0, {});
-  return sum;
-}
-
-Taps gridTaps(Call &c, Value at, const Axis &axis, Sampling sampling) {
-  ScalarType dtype = dtypeOf(at);
-  Value floor = c.unary<rt::FloorOp>(at), one = c.number(1, dtype);
-  Value part = c.binary<rt::SubOp>(at, floor);
-  if (sampling == Sampling::Linear)
-    return {{floor, c.binary<rt::AddOp>(floor, one)},
-            {c.binary<rt::SubOp>(one, part), part}};
-  Taps taps{{}, cubicWeights(c, part)};
-  for (int offset = -1; offset <= 2; ++offset)
-    taps.places.push_back(
-        bordered(c, c.binary<rt::AddOp>(floor, c.number(offset, dtype)), axis));
-  return taps;
-}
-
-Value gridSample(Call &c) {
-  Value x = c.tensor("input"), grid = c.tensor("grid");
-  if (!x || !grid)
-    return {};
-  size_t spatial = rankOf(x) - 2;
-  auto border = static_cast<Border>(c.integer("padding_mode").value_or(0));
-  auto sampling = static_cast<Sampling>(c.integer("interpolation_mode").value_or(0));
-  ScalarType dtype = dtypeOf(x);
-  x = widened(c, x), grid = widened(c, grid);
-  std::vector<Axis> axes;
-  std::vector<Value> coordinates;
-  for (size_t i = 0; i < spatial; ++i) {
-    Axis axis{sizeOf(x, 2 + i), border, c.boolean("align_corners")};
-    // The grid's last dim begins with the last axis.
-    Value at = c.select(grid, rankOf(grid) - 1, Expr(int64_t(spatial - 1 - i)));
-    at = toPixels(c, at, axis);
-    coordinates.push_back(sampling == Sampling::Cubic ? at : bordered(c, at, axis));
-    axes.push_back(axis);
-  }
-  Value result;
-  if (sampling == Sampling::Nearest) {
-    for (Value &at : coordinates)
-      at = c.unary<rt::RoundOp>(at);
-    result = pixelsAt(c, x, coordinates, axes);
-  } else {
-    std::vector<Taps> taps;
-    for (size_t i = 0; i < spatial; ++i)
-      taps.push_back(gridTaps(c, coordinates[i], axes[i], sampling));
-    result = sampleTaps(c, x, taps, axes);
-  }
-  result = c.convert(result, dtype);
-  return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
-                : result;
-}
-
-/// [-1, 1] for each pixel of an axis: its ends are the centres or the edges of the
-/// outer pixels.
-Value axisCoordinates(Call &c, const Expr &size, bool alignCorners, ScalarType dtype) {
-  if (size.isConstant(1))
-    return c.full(Scalar::of(0.0), dtype, {1});
-  Value line = linspace(c, c.number(-1, dtype), c.number(1, dtype), size);
-  if (alignCorners)
-    return line;
-  return c.binary<rt::DivOp>(
-      c.binary<rt::MulOp>(line, c.full(Scalar::of(size - 1), dtype)),
-      c.full(Scalar::of(size), dtype));
-}
-
-Value affineGrid(Call &c) {
-  Value theta = c.tensor("theta");
-  if (!theta)
-    return theta;
-  Dims size = c.exprs("size");
-  int64_t spatial = static_cast<int64_t>(size.size()) - 2;
-  ScalarType dtype = dtypeOf(theta);
-  Dims image(size.begin() + 2, size.end());
-  Value grid; // [N, ..., spatial]: the sum of each coordinate times its column
-  auto column = [&](int64_t i) {
-    Value part = c.select(theta, 2, Expr(i)); // [N, spatial]
-    for (int64_t dim = 0; dim < spatial; ++dim)
-      part = c.unsqueeze(part, 1);
-    return part;
-  };
-  for (int64_t i = 0; i < spatial; ++i) {
-    int64_t dim = spatial - 1 - i;
-    Value line = axisCoordinates(c, image[dim], c.boolean("align_corners"), dtype);
-    for (int64_t after = dim; after < spatial; ++after)
-      line = c.unsqueeze(line, rankOf(line));
-    Value part = c.binary<rt::MulOp>(line, column(i));
-    grid = grid ? c.binary<rt::AddOp>(grid, part) : part;
-  }
-  Value result = c.binary<rt::AddOp>(grid, column(spatial));
-  return result ? c.withStrides(result, layout::contiguousStrides(sizesOf(result)))
-                : result;
-}
-
 } // namespace
 
 void addResampleRules(RuleTable &table) {
@@ -605,11 +404,7 @@ void addResampleRules(RuleTable &table) {
               [spatial = row.spatial, taps = row.taps](Call &c) {
                 return interpolate(c, spatial, taps);
               });
-  addRule(table,
-          {"aten.grid_sampler.default", "aten.grid_sampler_2d.default",
-           "aten.grid_sampler_3d.default"},
-          gridSample);
-  addRule(table, {"aten.affine_grid_generator.default"}, affineGrid);
+  addGridRules(table);
 }
 
 } // namespace rtorch::translate

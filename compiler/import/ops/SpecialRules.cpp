@@ -168,6 +168,35 @@ Value normalBelow(Call &c, Value x) {
   return mul(c, c.unary<rt::ErfcOp>(scaled), number(c, x, 0.5));
 }
 
+/// exp(x^2) erfc(x), in float64. Far out, where erfc vanishes, by its asymptotic series
+/// 1 / (x sqrt(pi)) * sum of (-1)^k (2k - 1)!! / (2 x^2)^k.
+Value scaledErfc(Call &c, Value x) {
+  constexpr double kFar = 10; // the 13th term is below the precision
+  constexpr int64_t kTerms = 13;
+  x = c.convert(x, ScalarType::Double);
+  Value limit = number(c, x, kFar);
+  Value near = c.binary<rt::MinimumOp>(x, limit),
+        far = c.binary<rt::MaximumOp>(x, limit);
+  near = mul(c, c.unary<rt::ExpOp>(mul(c, near, near)), c.unary<rt::ErfcOp>(near));
+  Value part = div(c, number(c, x, -0.5), mul(c, far, far)), one = number(c, x, 1);
+  Value sum = one; // Horner's scheme of the quotients of neighbouring terms
+  for (int64_t k = kTerms; k >= 1; --k)
+    sum = add(c, one, mul(c, sum, mul(c, part, number(c, x, 2.0 * k - 1))));
+  sum = div(c, mul(c, sum, number(c, x, std::numbers::inv_sqrtpi)), far);
+  return c.where(c.compare<rt::GtOp>(x, limit), sum, near);
+}
+
+/// The logarithm of the normal distribution's probability of a smaller number.
+Value logNormalBelow(Call &c, Value x) {
+  x = c.convert(x, ScalarType::Double);
+  Value t = mul(c, x, number(c, x, 1 / std::numbers::sqrt2)), half = number(c, x, 0.5);
+  Value scaled = mul(c, scaledErfc(c, c.unary<rt::NegOp>(t)), half);
+  Value low = sub(c, c.unary<rt::LogOp>(scaled), mul(c, t, t));
+  Value rest = mul(c, c.unary<rt::ErfcOp>(t), half);
+  Value high = c.unary<rt::Log1pOp>(c.unary<rt::NegOp>(rest));
+  return c.where(c.compare<rt::LtOp>(x, number(c, x, 1)), low, high);
+}
+
 /// The number below which a share x of the normal distribution lies.
 Value normalQuantile(Call &c, Value x) {
   Value centered = sub(c, mul(c, x, number(c, x, 2)), number(c, x, 1));
@@ -352,6 +381,8 @@ void addSpecialRules(RuleTable &table) {
           polygamma);
   addReal(table, {"aten.special_entr.default"}, entropy);
   addReal(table, {"aten.special_ndtr.default"}, normalBelow);
+  addReal(table, {"aten.special_erfcx.default"}, scaledErfc);
+  addReal(table, {"aten.special_log_ndtr.default"}, logNormalBelow);
   addReal(table, {"aten.special_ndtri.default"}, normalQuantile);
   addReal(table, {"aten.mvlgamma.default", "aten.special_multigammaln.default"},
           multivariateLogGamma);

@@ -214,10 +214,23 @@ Value diagonal(Call &c) {
                     c.dim("dim2", rankOf(x)));
 }
 
+Value linalgDiagonal(Call &c) {
+  Value x = c.tensor("A");
+  if (!x)
+    return x;
+  return c.diagonal(x, c.integer("offset").value_or(0),
+                    wrapDim(c.integer("dim1").value_or(-2), rankOf(x)),
+                    wrapDim(c.integer("dim2").value_or(-1), rankOf(x)));
+}
+
 Value unfold(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
+  if (rankOf(x) == 0) { // counts as one element of rank 1, without its dim
+    c.dim("dimension", 0);
+    return c.slice(c.unsqueeze(x, 0), 0, 0, *c.integer("size"));
+  }
   return c.unfold(x, c.dim("dimension", rankOf(x)), *c.integer("size"),
                   *c.integer("step"));
 }
@@ -336,7 +349,9 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.swapaxes.default"},
           [](Call &c) { return transposeDims(c, "axis0", "axis1"); });
   addView(table, {"aten.t.default", "aten.numpy_T.default"}, transposeAll);
-  addView(table, {"aten.mT.default", "aten.adjoint.default", "aten.matrix_H.default"},
+  addView(table,
+          {"aten.mT.default", "aten.mH.default", "aten.adjoint.default",
+           "aten.matrix_H.default"},
           [](Call &c) -> Value {
             Value x = c.tensor("self");
             return x && rankOf(x) >= 2 ? c.transpose(x, rankOf(x) - 2, rankOf(x) - 1)
@@ -349,6 +364,7 @@ void addViewRules(RuleTable &table) {
   addView(table, {"aten.slice.Tensor"}, sliceTensor);
   addView(table, {"aten.narrow.default"}, narrow);
   addView(table, {"aten.diagonal.default"}, diagonal);
+  addView(table, {"aten.linalg_diagonal.default"}, linalgDiagonal);
   addView(table, {"aten.unfold.default"}, unfold);
   addView(table, {"aten.as_strided.default"}, asStrided);
   addView(table, {"aten.alias.default", "aten.detach.default", "aten.positive.default"},
