@@ -398,6 +398,11 @@ PLACES = {
         f"cdist_{p}": lambda x, y, p=p: torch.cdist(x, y[:3], p, "donot_use_mm_for_euclid_dist")
         for p in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, float("inf"))
     },
+    **{
+        f"pdist_{p}": lambda x, y, p=p: F.pdist(x, p)
+        for p in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, float("inf"))
+    },
+    "pdist_of_one": lambda x, y: F.pdist(x[:1]),
     "cdist_of_nothing": lambda x, y: torch.cdist(x[:, :0], y[:, :0]),
     "cdist_batches": lambda x, y: torch.cdist(x[None], torch.stack([y, -y]), 1.0),
 }

@@ -83,52 +83,91 @@ Value pairDistances(Call &c) {
                   false);
 }
 
-/// Gradient of the distances for the rows of x1: for each pair of rows the slope of
-/// their distance, 0 where it is 0.
-Value pairDistancesBackward(Call &c) {
-  Value g = c.tensor("grad"), a = c.tensor("x1"), b = c.tensor("x2"),
-        dist = c.tensor("cdist");
-  std::optional<double> order = c.real("p");
-  if (!g || !a || !b || !dist || !order)
+/// Gradient of the p-norms `dist` of differences: `g` times their slopes, 0 where the
+/// distance is 0.
+Value slopesOfDistance(Call &c, Value difference, Value dist, Value g, double p) {
+  if (!difference || !dist || !g)
     return {};
-  const double p = *order;
-  ScalarType dtype = dtypeOf(a);
-  // Eager broadcasts after this.
-  for (Value x : {g, a, b})
-    if (layout::numel(sizesOf(x)).isConstant(0))
-      return c.withStrides(c.full(Scalar::of(0.0), dtype, sizesOf(a)),
-                           layout::preserveStrides(layoutOf(a), c.guards));
-  Value difference =
-      c.binary<rt::SubOp>(c.unsqueeze(a, rankOf(a) - 1), c.unsqueeze(b, rankOf(b) - 2));
-  if (!difference)
-    return difference;
-  g = c.unsqueeze(g, rankOf(g)), dist = c.unsqueeze(dist, rankOf(dist));
+  ScalarType dtype = dtypeOf(difference);
   Value zero = c.number(0, dtype), magnitude = c.unary<rt::AbsOp>(difference);
-  Value slope;
+  Value sign = c.unary<rt::SignOp>(difference), slope;
   if (p == 0) {
     slope = c.binary<rt::MulOp>(difference, zero);
   } else if (std::isinf(p)) {
-    Value largest = c.compare<rt::EqOp>(magnitude, dist);
-    slope = c.where(largest, c.unary<rt::SignOp>(difference), zero);
+    slope = c.where(c.compare<rt::EqOp>(magnitude, dist), sign, zero);
   } else if (p == 1) {
-    slope = c.unary<rt::SignOp>(difference);
+    slope = sign;
   } else {
     auto power = [&](Value x) {
       return c.binary<rt::PowOp>(x, c.number(p - 1, dtype));
     };
-    slope =
-        p == 2
-            ? c.binary<rt::DivOp>(difference, dist)
-            : c.binary<rt::DivOp>(c.binary<rt::MulOp>(c.unary<rt::SignOp>(difference),
-                                                      power(magnitude)),
-                                  power(dist));
+    slope = p == 2 ? c.binary<rt::DivOp>(difference, dist)
+                   : c.binary<rt::DivOp>(c.binary<rt::MulOp>(sign, power(magnitude)),
+                                         power(dist));
     slope = c.where(c.compare<rt::EqOp>(dist, zero), zero, slope);
     if (p < 1) // infinitely steep
       slope = c.where(c.compare<rt::EqOp>(difference, zero), zero, slope);
   }
-  slope = c.binary<rt::MulOp>(slope, g);
+  return c.binary<rt::MulOp>(slope, g);
+}
+
+Value zerosLike(Call &c, Value x) {
+  return c.withStrides(c.full(Scalar::of(0.0), dtypeOf(x), sizesOf(x)),
+                       layout::preserveStrides(layoutOf(x), c.guards));
+}
+
+/// Gradient of the distances of all pairs for the rows of x1.
+Value pairDistancesBackward(Call &c) {
+  Value g = c.tensor("grad"), a = c.tensor("x1"), b = c.tensor("x2"),
+        dist = c.tensor("cdist");
+  std::optional<double> p = c.real("p");
+  if (!g || !a || !b || !dist || !p)
+    return {};
+  for (Value x : {g, a, b}) // eager broadcasts after this
+    if (layout::numel(sizesOf(x)).isConstant(0))
+      return zerosLike(c, a);
+  Value difference =
+      c.binary<rt::SubOp>(c.unsqueeze(a, rankOf(a) - 1), c.unsqueeze(b, rankOf(b) - 2));
+  Value slope = slopesOfDistance(c, difference, c.unsqueeze(dist, rankOf(dist)),
+                                 c.unsqueeze(g, rankOf(g)), *p);
   return slope ? rowMajor(c, c.reduce<rt::SumOp>(slope, {rankOf(slope) - 2}, false))
                : slope;
+}
+
+/// What pdist's list of pairs holds for rows i and j, as a matrix; 0 on its diagonal.
+Value matrixOfPairs(Call &c, Value pairs, const Expr &rows) {
+  Value i = c.countAlong(rows, 0, 2), j = c.countAlong(rows, 1, 2);
+  Value low = c.binary<rt::MinimumOp>(i, j), high = c.binary<rt::MaximumOp>(i, j);
+  auto number = [&](const Expr &value) {
+    return c.full(Scalar::of(value), ScalarType::Long);
+  };
+  // Before row `low` come the pairs of all rows above it: low * (2 n - low - 1) / 2.
+  Value before =
+      c.binary<rt::MulOp>(low, c.binary<rt::SubOp>(number(rows * 2 - 1), low));
+  before = c.binary<rt::FloorDivideOp>(before, number(2));
+  Value place = c.binary<rt::AddOp>(before, c.binary<rt::SubOp>(high, low));
+  place = c.binary<rt::MaximumOp>(c.binary<rt::SubOp>(place, number(1)), number(0));
+  Value same = c.compare<rt::EqOp>(i, j);
+  place = c.where(same, number(0), place);
+  Value matrix = c.index(pairs, {place}, {0}, 0, false);
+  return c.where(same, c.number(0, dtypeOf(pairs)), matrix);
+}
+
+/// Gradient of the distances of each pair of different rows.
+Value ownDistancesBackward(Call &c) {
+  Value g = c.tensor("grad"), x = c.tensor("self"), dist = c.tensor("pdist");
+  std::optional<double> p = c.real("p");
+  if (!g || !x || !dist || !p)
+    return {};
+  for (Value each : {g, x})
+    if (layout::numel(sizesOf(each)).isConstant(0))
+      return zerosLike(c, x);
+  Expr rows = sizeOf(x, 0);
+  Value difference = c.binary<rt::SubOp>(c.unsqueeze(x, 1), c.unsqueeze(x, 0));
+  Value slope =
+      slopesOfDistance(c, difference, c.unsqueeze(matrixOfPairs(c, dist, rows), 2),
+                       c.unsqueeze(matrixOfPairs(c, g, rows), 2), *p);
+  return slope ? rowMajor(c, c.reduce<rt::SumOp>(slope, {1}, false)) : slope;
 }
 
 /// Slices along a dim, those scaled down whose norm is larger than `maxnorm`.
@@ -246,6 +285,7 @@ void addDistanceRules(RuleTable &table) {
   });
   addRule(table, {"aten.cdist.default", "aten._cdist_forward.default"}, pairDistances);
   addRule(table, {"aten._cdist_backward.default"}, pairDistancesBackward);
+  addRule(table, {"aten._pdist_backward.default"}, ownDistancesBackward);
   addRule(table, {"aten.renorm.default"}, renorm);
   addRule(table, {"aten.pdist.default", "aten._pdist_forward.default"}, ownDistances);
   addRule(table, {"aten.linalg_matrix_norm.default"}, [](Call &c) {
