@@ -68,6 +68,7 @@ apt_packages=(
   clang-22 libclang-rt-22-dev clang-format-22 clang-tidy-22
   libzstd-dev zlib1g-dev libdeflate-dev libxxhash-dev nlohmann-json3-dev libcli11-dev catch2 libsqlite3-dev pkg-config
   chromium # looks at reports in a test
+  qemu-user g++-aarch64-linux-gnu # modules for ARM, run in tests (68 MB to download)
 )
 
 install_packages() {

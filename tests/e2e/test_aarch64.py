@@ -24,32 +24,43 @@ def run(*command, **options) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The runtime for ARM and a program that runs modules, built once per build folder."""
-    if not QEMU or not COMPILER:
-        pytest.skip("needs qemu-user and g++-aarch64-linux-gnu (see docs/guide/install.md)")
-    build = harness.BUILD / "aarch64"
+def configure(source: Path, build: Path, *options) -> None:
+    """Builds a project for ARM, with the toolchain file that users have."""
     toolchain = harness.ROOT / "tools" / "cmake" / f"{TRIPLE}.cmake"
     common = ["-G", "Ninja", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DCMAKE_BUILD_TYPE=Release"]
     if shutil.which("ccache"):
         common.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    run("cmake", "-S", source, "-B", build, *common, *options)
+    run("cmake", "--build", build)
+
+
+def emulated(program: Path, *arguments) -> list[str]:
+    return [str(word) for word in (QEMU, "-L", f"/usr/{TRIPLE}", program, *arguments)]
+
+
+@pytest.fixture(scope="session")
+def prefix() -> Path:
+    """The runtime for ARM, built and installed once per build folder."""
+    if not QEMU or not COMPILER:
+        pytest.skip("needs qemu-user and g++-aarch64-linux-gnu (see docs/guide/install.md)")
+    build = harness.BUILD / "aarch64"
     parts = ["-DRTORCH_COMPILER=OFF", "-DRTORCH_COMMANDS=OFF", "-DRTORCH_TESTS=OFF"]
-    run("cmake", "-S", harness.ROOT, "-B", build / "runtime", *common, *parts)
-    run("cmake", "--build", build / "runtime")
+    configure(harness.ROOT, build / "runtime", *parts)
     run("cmake", "--install", build / "runtime", "--prefix", build / "prefix")
-    run(
-        "cmake",
-        "-S",
-        harness.ROOT / "tests" / "cross",
-        "-B",
-        build / "program",
-        *common,
-        f"-DCMAKE_PREFIX_PATH={build / 'prefix'}",
-        f"-DCMAKE_FIND_ROOT_PATH={build / 'prefix'}",
-    )
-    run("cmake", "--build", build / "program")
-    return build / "program" / "run_raw"
+    return build / "prefix"
+
+
+def outside(prefix: Path, build: Path, *options) -> Path:
+    """tests/cross, built for ARM against the installed runtime."""
+    paths = [f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_FIND_ROOT_PATH={prefix}"]
+    configure(harness.ROOT / "tests" / "cross", build, *paths, *options)
+    return build
+
+
+@pytest.fixture(scope="session")
+def program(prefix) -> Path:
+    """A program that runs module files."""
+    return outside(prefix, harness.BUILD / "aarch64" / "program") / "run_raw"
 
 
 def check(
@@ -67,8 +78,7 @@ def check(
     )
     for i, argument in enumerate(args):
         argument.detach().contiguous().view(-1).numpy().tofile(folder / f"in_{i}.bin")
-    command = [QEMU, "-L", f"/usr/{TRIPLE}", program, folder / "m.rtm", threads, folder]
-    run(*command, timeout=300)
+    run(*emulated(program, folder / "m.rtm", threads, folder), timeout=300)
     results = torch.utils._pytree.tree_leaves(model(*args))
     for i, theirs in enumerate(results):
         ours = torch.frombuffer(
@@ -89,6 +99,35 @@ def test_minilm(program, tmp_path):
     mask = torch.ones(2, 9, dtype=torch.long)
     mask[1, 6:] = 0
     check(program, tmp_path, minilm.load(), (ids, mask), threads=2)
+
+
+def test_lenet_linked_into_a_program(prefix, tmp_path):
+    """rtorch_add_module compiles for the CPU of the toolchain file: same results as here."""
+    torch.manual_seed(0)
+    images, _ = digits.load()
+    x = images[:3].contiguous()
+    model = digits.LeNet().eval()
+    archive = tmp_path / "net.pt2"
+    torch.export.save(harness.export(model, (x,)), archive)
+    compiler = harness.BUILD / "bin" / "rtorch-compile"
+    build = outside(
+        prefix,
+        tmp_path / "build",
+        f"-DRTORCH_CROSS_MODEL={archive}",
+        f"-DRTORCH_COMPILE={compiler}",
+    )
+    archive.unlink()
+    for library in (build / "net.module").iterdir():
+        library.unlink()
+    command = emulated(build / "run_embedded", *x.shape)
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        command, input=x.numpy().tobytes(), capture_output=True, cwd=tmp_path / "empty", check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    theirs = model(x).detach()
+    ours = torch.frombuffer(bytearray(done.stdout), dtype=theirs.dtype).reshape(theirs.shape)
+    torch.testing.assert_close(ours, theirs)
 
 
 class Mixed(nn.Module):
