@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 namespace rtorch::tools {
 
@@ -37,6 +38,9 @@ Scale scaleFor(Unit unit, double largest) {
 std::string printValue(Unit unit, double value) {
   if (!std::isfinite(value))
     return "-";
+  // Counts are exact: no 1e+06 for a million.
+  if (unit == Unit::Plain && value == std::trunc(value) && std::abs(value) < 0x1p53)
+    return std::to_string(static_cast<int64_t>(value));
   const Scale scale = scaleFor(unit, value);
   const std::string text =
       printNumber(value * scale.factor, unit == Unit::Plain ? 6 : 4);

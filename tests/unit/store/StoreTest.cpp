@@ -36,7 +36,9 @@ struct TwoRuns {
     run->event("load", {{"seconds", 0.125}});
     for (int i = 0; i < 20; ++i)
       run->metric("latency_s", seconds);
-    REQUIRE(run->finish("done", {{"peak_bytes", int64_t(4096)}}, error));
+    REQUIRE(run->finish(
+        "done", {{"peak_bytes", int64_t(4096)}, {"launches", int64_t(12345678)}},
+        error));
     return run->id();
   }
   fs::path runOf(const std::string &id) const { return path / "runs" / id; }
@@ -148,6 +150,11 @@ TEST_CASE("each command reads what was recorded", "[store]") {
     CHECK(more.status == 0);
     CHECK(contains(more.text, "latency_s"));
   }
+}
+
+TEST_CASE("counts are shown in full", "[store]") {
+  TwoRuns runs;
+  CHECK(contains(command(runs, "show " + runs.first).text, "12345678"));
 }
 
 TEST_CASE("a report escapes what runs are named, and a run that is no more is an error",
