@@ -84,7 +84,7 @@ std::string printSeconds(double seconds) {
   if (seconds >= 1)
     return formatted("%.2f s", seconds);
   return seconds >= 1e-3 ? formatted("%.2f ms", seconds * 1e3)
-                         : formatted("%.2f us", seconds * 1e6);
+                         : formatted("%.2f µs", seconds * 1e6);
 }
 
 std::string printNumber(double value, int digits) {
