@@ -86,7 +86,7 @@ private:
                     Value mask);
   void storePixels(gemm::Emitter &e, ArrayRef<Value> results, Value row, Index lanes,
                    Value mask);
-  /// `index` if it is inside of the result's dim; emits `body` for those alone.
+  /// Emits `body`, for an `index` inside of the result's dim `dim` alone.
   void ifInside(gemm::Emitter &e, Value index, int64_t dim, function_ref<void()> body);
 
   Value pointerAt(gemm::Emitter &e, Value point, Value row) {
