@@ -295,7 +295,9 @@ private:
       else
         expect(step.condition.size() == 1, where, " is a branch with ",
                step.condition.size(), " conditions");
-      const uint64_t otherwise = isLoop ? 0 : step.otherwise, room = end - begin;
+      expect(!isLoop || step.otherwise == 0, where, " is a loop with ", step.otherwise,
+             " steps of a branch");
+      const uint64_t otherwise = step.otherwise, room = end - begin;
       expect(step.body <= room && otherwise <= room - step.body, where, " covers ",
              step.body + otherwise, " steps, but ", room, " follow");
       if (!problem_.empty())

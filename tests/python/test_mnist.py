@@ -50,13 +50,16 @@ def test_accuracy_and_its_checkpoint(folder, digits, capsys):
 
 
 def test_losses_follow_eager(folder, digits, tmp_path):
-    epochs = 2  # later steps amplify the last bits of the first ones
     with rtorch.record_run("train", store=tmp_path) as run:
-        _, eager = train.train(digits, epochs, run, backend="eager")
-    ours = recorded(folder, "loss")
-    assert (len(ours), len(eager)) == (EPOCHS * 80, epochs * 80)
-    ours = torch.tensor(ours[: len(eager)])
-    torch.testing.assert_close(ours, torch.tensor(eager), rtol=1e-2, atol=1e-3)
+        _, eager = train.train(digits, EPOCHS, run, backend="eager")
+    ours, eager = torch.tensor(recorded(folder, "loss")), torch.tensor(eager)
+    assert ours.shape == eager.shape == (EPOCHS * 80,)
+    # A last bit decides at some step on which side of a relu or of a pool's maximum a
+    # pixel is; from there on the steps differ (eager's from float64's by 2e-2 at step
+    # 160), and only what they reach is the same.
+    torch.testing.assert_close(ours[:40], eager[:40], rtol=1e-3, atol=1e-4)
+    ours, eager = (losses.view(EPOCHS, 80).mean(1) for losses in (ours, eager))
+    torch.testing.assert_close(ours, eager, rtol=2e-2, atol=1e-3)
 
 
 def test_run_is_in_the_store(folder):

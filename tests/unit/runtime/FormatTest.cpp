@@ -108,6 +108,8 @@ TEST_CASE("steps that cannot be run are found") {
   CHECK(branch([](Manifest &) {}) == "valid");
   CHECK(loop([](Manifest &m) { m.steps[0].body = 2; }) ==
         "manifest: step 0 covers 2 steps, but 1 follow");
+  CHECK(loop([](Manifest &m) { m.steps[0].otherwise = 1; }) ==
+        "manifest: step 0 is a loop with 1 steps of a branch");
   CHECK(loop([](Manifest &m) { m.steps[0].index = 1; }) ==
         "manifest: step 0 refers to loop 1, but there are 1");
   CHECK(loop([](Manifest &m) { m.steps[1].index = 1; }) ==
