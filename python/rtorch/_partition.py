@@ -167,15 +167,17 @@ def _compile_part(
         raise _Refused({origin: str(error)} if origin else {}, error) from error
     except CompileError as error:
         named = re.findall(r"'([A-Za-z_]\w*)'", error.message)
-        nodes = {origins[n]: _first_line(error.message) for n in named if n in origins}
+        nodes = {origins[n]: _said_of(n, error.message) for n in named if n in origins}
         raise _Refused(nodes, error) from error
     report.partitions.append(compiled)
     return compiled
 
 
-def _first_line(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[0] if lines else "refused"
+def _said_of(name: str, message: str) -> str:
+    """Why the compiler refuses a node: the line that names it, without the list of nodes."""
+    line = next(line.strip() for line in message.splitlines() if f"'{name}'" in line)
+    listed = re.match(r"(?P<op>\S+)( \((?P<why>.*)\))?, \d+ times?: ", line)
+    return (listed["why"] or "not supported") if listed else line
 
 
 def _split(

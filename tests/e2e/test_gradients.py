@@ -359,6 +359,39 @@ def test_embedding(tmp_path, dtype, options):
     graphs.check(tmp_path)
 
 
+BAGS = {
+    "sum": {"mode": "sum"},
+    "mean": {"mode": "mean"},
+    "max": {"mode": "max"},
+    "padding": {"mode": "mean", "padding_idx": 2},
+    "padding_max": {"mode": "max", "padding_idx": 2},
+    "last": {"mode": "mean", "include_last_offset": True},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("options", BAGS.values(), ids=BAGS)
+def test_embedding_bag(tmp_path, dtype, options):
+    if dtype == torch.bfloat16 and options["mode"] == "sum":
+        pytest.skip("the sizes of what eager saves are not those that it declares")
+    ids, offsets = torch.tensor([1, 2, 2, 0, 9, 1, 2]), torch.tensor([0, 3, 3, 5, 7])
+    graphs = training.of_function(
+        lambda w, i, o: F.embedding_bag(i, w, o, **options), [_tensor((10, 6), dtype), ids, offsets]
+    )
+    graphs.check(tmp_path)
+
+
+@pytest.mark.parametrize("padding", [None, 2])
+def test_embedding_bag_with_factors(tmp_path, padding):
+    ids, offsets = torch.tensor([1, 2, 2, 0, 9, 1, 2]), torch.tensor([0, 3, 3, 5])
+
+    def weighted(w, f, i, o):
+        return F.embedding_bag(i, w, o, mode="sum", per_sample_weights=f, padding_idx=padding)
+
+    graphs = training.of_function(weighted, [_tensor((10, 6)), _tensor((7,)), ids, offsets])
+    graphs.check(tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 @pytest.mark.parametrize("corners", [False, True])
 def test_grid_sample(tmp_path, mode, corners):

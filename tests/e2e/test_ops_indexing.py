@@ -245,6 +245,20 @@ def test_embedding_bag(tmp_path, decomposed):
     optable.check_rows(tmp_path, BAGS, args, decomposed=decomposed)
 
 
+@pytest.mark.parametrize("padding", [-1, 2])
+@pytest.mark.parametrize("mode", [0, 1, 2], ids=["sum", "mean", "max"])
+def test_what_embedding_bags_save(tmp_path, mode, padding):
+    """The bag of each index, the bags' sizes, and the rows that the largest elements are of."""
+
+    def saved(w, i, o):
+        return torch.ops.aten._embedding_bag(w, i, o, False, mode, False, None, False, padding)
+
+    w = torch.randn(10, 7)
+    w[8] = w[2]  # the first of equal ones counts
+    args = (w, tensor([2, 2, 9, 0, 3, 2, 8, 8]), tensor([0, 2, 5, 5, 6]))
+    optable.check_rows(tmp_path, {"saved": saved}, args)
+
+
 def test_places_in_sorted_sequences(tmp_path):
     line = tensor([-1.0, 0.0, 0.0, 0.5, 2.0])
     x = tensor([[0.0, -3.0, 2.0], [0.25, float("nan"), 9.0]])

@@ -345,6 +345,18 @@ def test_unsupported_ops_run_in_eager_with_one_warning():
     assert report.as_dict()["eager_nodes"] == report.eager_nodes
 
 
+def test_uses_that_are_refused_are_told_with_the_reason():
+    bags = torch.nn.EmbeddingBag(10, 4, mode="sum", scale_grad_by_freq=True)
+    ids, offsets = torch.tensor([1, 2, 2, 0, 9]), torch.tensor([0, 3])
+    reference = copy.deepcopy(bags)
+    reference(ids, offsets).sum().backward()
+    with pytest.warns(rtorch.FallbackWarning) as caught:
+        compiled(bags)(ids, offsets).sum().backward()
+    assert_same(bags.weight.grad, reference.weight.grad)
+    (warning,) = caught
+    assert str(warning.message).endswith(": eager divides by the frequency of other rows")
+
+
 def test_fallback_may_be_an_error(monkeypatch):
     x = torch.randn(3, 8)
     with pytest.raises(Exception, match=r"fft.*not supported"):

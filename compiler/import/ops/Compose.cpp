@@ -35,6 +35,14 @@ Expr exportedOffset(Call &c, Value x) {
               : Expr(0);
 }
 
+Value atLeast1d(Emitter &e, Value x) {
+  return x && rankOf(x) == 0 ? e.unsqueeze(x, 0) : x;
+}
+
+Value flattened(Emitter &e, Value x) {
+  return x ? e.reshape(x, {layout::numel(sizesOf(x))}) : x;
+}
+
 Value rowMajor(Emitter &e, Value x) {
   return x ? e.withStrides(x, layout::contiguousStrides(sizesOf(x))) : x;
 }

@@ -17,6 +17,10 @@ Value widened(Emitter &e, Value x);
 
 /// The result with the strides of a pointwise op of these operands.
 Value likeOperands(Emitter &e, Value result, llvm::ArrayRef<Value> operands);
+/// A tensor of rank 0 counts as one of rank 1.
+Value atLeast1d(Emitter &e, Value x);
+/// All elements in one dim.
+Value flattened(Emitter &e, Value x);
 /// `x` with the strides of a contiguous tensor.
 Value rowMajor(Emitter &e, Value x);
 /// `x` with its elements along `dim` added up at their `places` in a dim of `size`.
@@ -34,9 +38,5 @@ Value normOver(Emitter &e, Value x, double order, const std::vector<int64_t> &di
 Value pairwiseDistance(Emitter &e, Value a, Value b, double p, double eps, bool keep);
 /// `steps` numbers from `start` to `end`, both included; rank-0 tensors of one dtype.
 Value linspace(Emitter &e, Value start, Value end, const Expr &steps);
-
-/// The smallest and the largest number of a dtype: -inf and inf for floats.
-Scalar lowestOf(ScalarType dtype);
-Scalar highestOf(ScalarType dtype);
 
 } // namespace rtorch::translate

@@ -1,5 +1,7 @@
 #include "compiler/import/ops/Dtype.h"
 
+#include <cmath>
+
 using namespace mlir;
 
 namespace rtorch::translate {
@@ -161,6 +163,38 @@ ScalarType resultType(ArrayRef<Operand> operands) {
   foldClass(result, zeroDim);
   foldClass(result, withDims);
   return result.value_or(ScalarType::Float);
+}
+
+Scalar lowestOf(ScalarType dtype) {
+  switch (dtype) {
+  case ScalarType::Char:
+    return Scalar::of(int64_t(INT8_MIN));
+  case ScalarType::Short:
+    return Scalar::of(int64_t(INT16_MIN));
+  case ScalarType::Int:
+    return Scalar::of(int64_t(INT32_MIN));
+  case ScalarType::Long:
+    return Scalar::of(int64_t(INT64_MIN));
+  default:
+    return isFloat(dtype) ? Scalar::of(-INFINITY) : Scalar::of(int64_t(0));
+  }
+}
+
+Scalar highestOf(ScalarType dtype) {
+  switch (dtype) {
+  case ScalarType::Byte:
+    return Scalar::of(int64_t(UINT8_MAX));
+  case ScalarType::Char:
+    return Scalar::of(int64_t(INT8_MAX));
+  case ScalarType::Short:
+    return Scalar::of(int64_t(INT16_MAX));
+  case ScalarType::Int:
+    return Scalar::of(int64_t(INT32_MAX));
+  case ScalarType::Long:
+    return Scalar::of(int64_t(INT64_MAX));
+  default:
+    return isFloat(dtype) ? Scalar::of(INFINITY) : Scalar::of(true);
+  }
 }
 
 } // namespace rtorch::translate

@@ -58,6 +58,10 @@ struct Scalar {
   ScalarType defaultDtype() const;
 };
 
+/// The smallest and the largest number of a dtype: -inf and inf for floats.
+Scalar lowestOf(ScalarType dtype);
+Scalar highestOf(ScalarType dtype);
+
 /// An operand that takes part in promotion: a tensor or a number.
 struct Operand {
   mlir::Value tensor; // null: `scalar`

@@ -64,33 +64,6 @@ Value unfoldBackward(Call &c) {
   return c.scatter(zero, {at}, g, {dim}, dim, false, "add");
 }
 
-/// Rows of the gradient add up at the rows that the indices chose, but for those at
-/// `padding_idx`.
-Value embeddingBackward(Call &c) {
-  Value gradient = c.tensor("grad_output"), indices = c.tensor("indices");
-  Value g = widened(c, gradient);
-  std::optional<Expr> rows = c.expr("num_weights");
-  if (!g || !indices || !rows)
-    return {};
-  Expr count = layout::numel(sizesOf(indices)), columns = sizesOf(g).back();
-  Value flat = c.reshape(indices, {count});
-  g = c.reshape(g, {count, columns});
-  ScalarType dtype = dtypeOf(g), indexType = dtypeOf(flat);
-  auto zeros = [&](const Dims &sizes) { return c.full(Scalar::of(0.0), dtype, sizes); };
-  if (c.boolean("scale_grad_by_freq")) {
-    Value ones = c.full(Scalar::of(1.0), dtype, {count});
-    Value often = c.scatter(zeros({*rows}), {flat}, ones, {0}, 0, false, "add");
-    g = c.binary<rt::DivOp>(g, c.unsqueeze(c.indexSelect(often, flat, 0), 1));
-  }
-  Expr padding = c.expr("padding_idx").value_or(-1);
-  if (!padding.isConstant(-1)) {
-    Value skipped = c.compare<rt::EqOp>(flat, c.full(Scalar::of(padding), indexType));
-    g = c.where(c.unsqueeze(skipped, 1), zeros({}), g);
-  }
-  Value sum = c.scatter(zeros({*rows, columns}), {flat}, g, {0}, 0, false, "add");
-  return c.convert(sum, dtypeOf(gradient));
-}
-
 } // namespace
 
 void addIndexingGradientRules(RuleTable &table) {
@@ -98,7 +71,6 @@ void addIndexingGradientRules(RuleTable &table) {
   addRule(table, {"aten.slice_backward.default"}, sliceBackward);
   addRule(table, {"aten.diagonal_backward.default"}, diagonalBackward);
   addRule(table, {"aten.unfold_backward.default"}, unfoldBackward);
-  addRule(table, {"aten.embedding_dense_backward.default"}, embeddingBackward);
 }
 
 } // namespace rtorch::translate

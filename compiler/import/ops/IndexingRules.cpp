@@ -16,10 +16,6 @@ Value indexSelect(Call &c) {
   return c.indexSelect(x, index, c.dim("dim", rankOf(x)));
 }
 
-Value embedding(Call &c) {
-  return c.indexSelect(c.tensor("weight"), c.tensor("indices"), 0);
-}
-
 /// All inputs in the dtype that they promote to, without legacy empty 1-D ones.
 std::vector<Value> commonInputs(Call &c) {
   std::vector<Value> inputs = c.tensors("tensors"), kept;
@@ -270,7 +266,6 @@ Value diff(Call &c) {
 
 void addIndexingRules(RuleTable &table) {
   addRule(table, {"aten.index_select.default"}, indexSelect);
-  addRule(table, {"aten.embedding.default"}, embedding);
   addRule(table, {"aten.cat.default", "aten.concat.default"}, cat);
   addRule(table, {"aten.stack.default"}, stack);
   addRule(table, {"aten.repeat.default"},

@@ -327,6 +327,39 @@ Results mode(Call &c) {
       pick(c, sorted, place, dim, c.boolean("keepdim") || rankOf(line.self) == 0));
 }
 
+//===----------------------------------------------------------------------===//
+// Places in sorted sequences
+//===----------------------------------------------------------------------===//
+
+/// How many elements of each sorted line lie before the value: all that are smaller,
+/// and with `right` those that are equal. NaN lies behind everything.
+Value placeIn(Call &c, Value line, Operand value, bool right) {
+  if (!line)
+    return line;
+  ScalarType common = resultType({{line, {}}, value});
+  Value x = c.materialize(value, common);
+  line = c.convert(line, common);
+  if (!x)
+    return x;
+  if (rankOf(line) > 1)
+    line = c.unsqueeze(line, rankOf(line) - 1);
+  x = c.unsqueeze(x, rankOf(x));
+  Value behind = right ? c.compare<rt::GtOp>(line, x) : c.compare<rt::GeOp>(line, x);
+  Value before = c.convert(c.unary<rt::LogicalNotOp>(behind), ScalarType::Long);
+  if (!before)
+    return before;
+  Value count = c.reduce<rt::SumOp>(before, {rankOf(before) - 1}, false);
+  return c.convert(count, c.boolean("out_int32") ? ScalarType::Int : ScalarType::Long);
+}
+
+Value searchSorted(Call &c) {
+  Value line = c.tensor("sorted_sequence");
+  if (Value sorter = c.optionalTensor("sorter"); sorter && line)
+    line = c.gather(line, sorter, rankOf(line) - 1);
+  bool right = c.boolean("right") || c.string("side") == "right";
+  return placeIn(c, line, c.operand("self"), right);
+}
+
 } // namespace
 
 void addOrderRules(RuleTable &table) {
@@ -357,6 +390,11 @@ void addOrderRules(RuleTable &table) {
   addRule(table, {"aten.nanmedian.default"},
           [](Call &c) { return medianOfAll(c, true); });
   addMultiRule(table, {"aten.mode.default"}, mode);
+  addRule(table, {"aten.bucketize.Tensor", "aten.bucketize.Scalar"}, [](Call &c) {
+    return placeIn(c, c.tensor("boundaries"), c.operand("self"), c.boolean("right"));
+  });
+  addRule(table, {"aten.searchsorted.Tensor", "aten.searchsorted.Scalar"},
+          searchSorted);
 }
 
 } // namespace rtorch::translate

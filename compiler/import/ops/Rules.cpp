@@ -38,7 +38,10 @@ const RuleTable &ruleTable() {
     addPoolingRules(table);
     addPaddingRules(table);
     addResampleRules(table);
+    addTensorIndexRules(table);
     addScatterRules(table);
+    addCompactionRules(table);
+    addEmbeddingRules(table);
     addOrderRules(table);
     addLossRules(table);
     addActivationGradientRules(table);

@@ -3,20 +3,18 @@
 #include "compiler/import/ops/Rules.h"
 
 namespace rtorch::translate {
-
 namespace {
 
-Value atLeast1d(Call &c, Value x) { return x && !rankOf(x) ? c.unsqueeze(x, 0) : x; }
-Value atLeast2d(Call &c, Value x) {
+Value atLeast2d(Emitter &c, Value x) {
   x = atLeast1d(c, x);
   return x && rankOf(x) == 1 ? c.unsqueeze(x, 0) : x;
 }
-Value atLeast3d(Call &c, Value x) {
+Value atLeast3d(Emitter &c, Value x) {
   x = atLeast2d(c, x);
   return x && rankOf(x) == 2 ? c.unsqueeze(x, 2) : x;
 }
 
-using Lift = Value (*)(Call &, Value);
+using Lift = Value (*)(Emitter &, Value);
 
 /// cat of all inputs, lifted to a rank first.
 Value joined(Call &c, Lift lift, int64_t dim) {
@@ -39,7 +37,7 @@ Value joined(Call &c, Lift lift, int64_t dim) {
 Value columnStack(Call &c) {
   return joined(
       c,
-      [](Call &c, Value x) {
+      [](Emitter &c, Value x) {
         x = atLeast1d(c, x);
         return x && rankOf(x) == 1 ? c.unsqueeze(x, 1) : x;
       },
