@@ -1,5 +1,7 @@
 #include "compiler/schedule/Retype.h"
 
+#include "dialects/rt/transforms/Aliases.h"
+
 using namespace mlir;
 using rtorch::layout::Dims;
 using rtorch::layout::Expr;
@@ -39,52 +41,80 @@ bool observesLayout(Operation *op) {
   return op->hasTrait<OpTrait::IsTerminator>() || op->getNumRegions() > 0;
 }
 
+/// Puts a tensor of another layout in the place of `root`, and changes the views of it.
 class LayoutChange {
 public:
-  explicit LayoutChange(Operation *around) : guards_(rt::guardsAround(around)) {}
+  LayoutChange(Operation *around, Value root, Value replacement)
+      : guards_(rt::guardsAround(around)), root_(root), replacement_(replacement) {}
 
-  void replace(Value value, Value replacement, TensorType old) {
-    Value copy;
-    auto copied = [&](OpOperand &use) {
-      if (!copy) {
-        OpBuilder builder(value.getContext());
-        builder.setInsertionPointAfterValue(replacement);
-        copy = rt::CloneOp::create(builder, replacement.getLoc(),
-                                   withStrides(old, old.getStrides()), replacement);
-        copies_.push_back(use.getOwner());
-      }
-      // A view with an offset is a view of the copy, which has none.
-      use.set(copy);
-      if (copy.getType() != old)
-        followView(use);
-    };
-    for (OpOperand &use : llvm::make_early_inc_range(value.getUses())) {
-      if (use.getOwner() == replacement.getDefiningOp() && value != replacement)
-        continue;
-      if (observesLayout(use.getOwner()) && replacement.getType() != old)
-        copied(use);
-      else if (auto view = dyn_cast<rt::ViewOpInterface>(use.getOwner());
-               view && replacement.getType() != old) {
-        std::optional<layout::Layout> layout = viewOf(view, replacement);
-        if (!layout) {
-          copied(use);
-          continue;
-        }
-        use.set(replacement);
-        retype(view, *layout);
-      } else {
-        use.set(replacement);
-      }
-    }
+  void run(TensorType old) {
+    oldRoot_ = old;
+    replace(root_, old);
   }
 
   SmallVector<Operation *> takeCopies() { return std::move(copies_); }
 
 private:
-  void followView(OpOperand &use) {
-    if (auto view = dyn_cast<rt::ViewOpInterface>(use.getOwner()))
-      if (std::optional<layout::Layout> layout = viewOf(view, use.get()))
+  /// Changes the uses of the root or of a view of it, which had the type `old`.
+  void replace(Value value, TensorType old) {
+    Value now = value == root_ ? replacement_ : value;
+    Value copy;
+    for (OpOperand &use : llvm::make_early_inc_range(value.getUses())) {
+      if (use.getOwner() == now.getDefiningOp() && value != now)
+        continue;
+      if (now.getType() == old) {
+        use.set(now);
+      } else if (observesLayout(use.getOwner())) {
+        if (!inOldLayout_.contains(replacement_))
+          copies_.push_back(use.getOwner());
+        use.set(inOldLayout(now));
+      } else if (auto view = dyn_cast<rt::ViewOpInterface>(use.getOwner()); !view) {
+        use.set(now);
+      } else if (std::optional<layout::Layout> layout = viewOf(view, now)) {
+        use.set(now);
         retype(view, *layout);
+      } else {
+        copies_.push_back(view);
+        if (!copy)
+          copy = copied(now, old);
+        use.set(copy);
+        if (copy.getType() != old) // a view with an offset; its copy has none
+          followView(view);
+      }
+    }
+  }
+
+  static Value copied(Value value, TensorType layout) {
+    OpBuilder builder(value.getContext());
+    builder.setInsertionPointAfterValue(value);
+    return rt::CloneOp::create(builder, value.getLoc(),
+                               withStrides(layout, layout.getStrides()), value);
+  }
+
+  /// `value` as others know it. The root is copied as a whole and once: results that
+  /// are views of it go on sharing memory, with the offsets that they had.
+  Value inOldLayout(Value value) {
+    if (Value known = inOldLayout_.lookup(value))
+      return known;
+    Value result;
+    if (value == replacement_) {
+      result = copied(value, oldRoot_);
+    } else if (auto copy =
+                   value.getDefiningOp<rt::CloneOp>()) { // made for a view of it
+      result = inOldLayout(copy.getSource());
+    } else {
+      auto view = value.getDefiningOp<rt::ViewOpInterface>();
+      Value source = inOldLayout(view.getViewSource());
+      OpBuilder builder(value.getContext());
+      builder.setInsertionPointAfterValue(value);
+      result = rt::replayView(builder, view, source, guards_);
+    }
+    return inOldLayout_[value] = result;
+  }
+
+  void followView(rt::ViewOpInterface view) {
+    if (std::optional<layout::Layout> layout = viewOf(view, view.getViewSource()))
+      retype(view, *layout);
   }
 
   void retype(rt::ViewOpInterface view, const layout::Layout &layout) {
@@ -94,7 +124,7 @@ private:
     if (type == old)
       return;
     result.setType(type);
-    replace(result, result, old);
+    replace(result, old);
   }
 
   /// The layout that the view has of a source of another layout; nullopt where it needs
@@ -117,6 +147,9 @@ private:
   }
 
   layout::Guards guards_;
+  Value root_, replacement_;
+  TensorType oldRoot_;
+  llvm::DenseMap<Value, Value> inOldLayout_;
   SmallVector<Operation *> copies_;
 };
 
@@ -126,16 +159,16 @@ SmallVector<Operation *> replaceLayout(Value value, Value replacement) {
   Operation *around = replacement.getDefiningOp();
   if (!around)
     around = cast<BlockArgument>(replacement).getOwner()->getParentOp();
-  LayoutChange change(around);
-  change.replace(value, replacement, tensorType(value));
+  LayoutChange change(around, value, replacement);
+  change.run(tensorType(value));
   return change.takeCopies();
 }
 
 SmallVector<Operation *> changeLayout(Value value, const Dims &strides) {
   TensorType old = tensorType(value);
-  LayoutChange change(value.getDefiningOp());
+  LayoutChange change(value.getDefiningOp(), value, value);
   value.setType(withStrides(old, strides));
-  change.replace(value, value, old);
+  change.run(old);
   return change.takeCopies();
 }
 

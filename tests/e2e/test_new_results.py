@@ -89,3 +89,23 @@ def test_results_share_memory_as_those_of_eager(tmp_path, name):
     compiled.check(x)
     shared = harness.aliases(compiled(x), [x])
     assert len(shared) == (len(ROWS[name]) if name == "views" else 0)
+
+
+# Of an activation whose channels the compiler puts innermost.
+PARTS = {
+    "half": lambda y: (y[:, 4:], y[:, :4].sin()),
+    "halves": lambda y: y.chunk(2, 1),
+    "whole and part": lambda y: (y, y[:, 2:5]),
+    "chains": lambda y: (y[:, 4:].transpose(1, 3)[1:], y[0], y.movedim(1, 3)),
+    "flattened": lambda y: (y.flatten(2)[:, :, 3:], y[:, 1:].flatten(2)),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_results_are_views_of_an_activation(tmp_path, name):
+    convolution = torch.nn.Conv2d(3, 8, 3)
+    model = optable.Function(lambda x: PARTS[name](convolution(x)))
+    model.convolution = convolution
+    x = torch.randn(2, 3, 7, 7)
+    compiled = harness.compile_program(tmp_path, model, harness.export(model, (x,)))
+    compiled.check(x)

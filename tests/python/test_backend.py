@@ -522,6 +522,23 @@ def test_results_that_view_other_results_or_memory_that_is_not_one():
     assert_same(again, function(x + 1))
 
 
+def test_results_that_view_an_activation_share_its_memory():
+    """Also of a convolution, whose layout is the compiler's own."""
+    convolution = torch.nn.Conv2d(3, 8, 3).requires_grad_(False)
+
+    def function(x):
+        y = convolution(x)
+        a, b = y.chunk(2, 1)
+        return a, b.mT, a + b
+
+    x = torch.randn(2, 3, 9, 9)
+    results, expected = compiled(function)(x), function(x)
+    assert_same(results, expected)
+    a, b, _ = results
+    assert a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    assert (a.storage_offset(), b.storage_offset()) == (0, expected[1].storage_offset())
+
+
 def test_compilations_are_recorded(tmp_path, monkeypatch):
     monkeypatch.setenv("RTORCH_STORE", str(tmp_path / "store"))
     with warnings.catch_warnings():

@@ -54,3 +54,28 @@ func.func @plain(%x: !rt.tensor<1x4x8x8xf32>) -> !rt.tensor<1x4x8x8xf32> attribu
   %0 = rt.relu %x : !rt.tensor<1x4x8x8xf32> -> !rt.tensor<1x4x8x8xf32>
   rt.return %0 : !rt.tensor<1x4x8x8xf32>
 }
+
+// -----
+
+// Results that are views of an activation are views of one copy of it as a whole, with
+// the offsets that eager gives them.
+// CHECK-LABEL: func.func @halves
+//  CHECK-SAME: copies_for = ["rt.return{{.*}}"]
+//       CHECK: %[[Y:.+]] = rt.convolution {{.*}} -> !rt.tensor<2x4x8x8xf32, strided<[256, 1, 32, 4]>>
+//       CHECK: %[[C:.+]] = rt.clone %[[Y]] : {{.*}} -> <2x4x8x8xf32>
+//   CHECK-DAG: %[[A:.+]] = rt.slice %[[C]] 1 from <0> to <2> step 1
+//   CHECK-DAG: %[[B:.+]] = rt.slice %[[C]] 1 from <2> to <4> step 1
+//       CHECK: rt.return %[[A]], %[[B]]
+func.func @halves(%x: !rt.tensor<2x3x8x8xf32>, %w: !rt.tensor<4x3x1x1xf32>)
+    -> (!rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1]>>,
+        !rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1], offset: 128>>)
+    attributes {rt.symbols = []} {
+  %0 = rt.convolution %x, %w stride [1, 1] padding [0, 0] dilation [1, 1] groups 1
+     : (!rt.tensor<2x3x8x8xf32>, !rt.tensor<4x3x1x1xf32>) -> !rt.tensor<2x4x8x8xf32>
+  %1 = rt.slice %0 1 from <0> to <2> step 1
+     : !rt.tensor<2x4x8x8xf32> -> !rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1]>>
+  %2 = rt.slice %0 1 from <2> to <4> step 1
+     : !rt.tensor<2x4x8x8xf32> -> !rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1], offset: 128>>
+  rt.return %1, %2 : !rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1]>>,
+                     !rt.tensor<2x2x8x8xf32, strided<[256, 64, 8, 1], offset: 128>>
+}
