@@ -91,7 +91,8 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
       padding.assign(padding.size(), 0);
     }
     Value bias = op.getBias() ? inMemory(t, op.getBias()) : Value();
-    auto [weight, flipped] = withoutFlips(op.getWeight());
+    // The taps keep their places when weights are packed.
+    auto [weight, flipped] = withoutFlips(op.getWeight(), 2);
     bool filtered = winograd && paysWinograd(op, x);
     if (filtered) {
       weight = winogradFilters(t, weight, flipped);
@@ -139,7 +140,7 @@ struct PackConvolutionsPass : impl::PackConvolutionsBase<PackConvolutionsPass> {
       permutation.push_back(dim);
     permutation.append({3, 2});
     split = t.permute(split, permutation);
-    // A flip is a copy as it is; the taps have kept their places.
+    // A flip is a copy as it is.
     return flipped.empty() ? t.cloneRowMajor(split) : t.flip(split, flipped);
   }
 

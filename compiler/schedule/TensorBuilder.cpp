@@ -128,14 +128,14 @@ Value TensorBuilder::flip(Value x, ArrayRef<int64_t> dims) {
   return x;
 }
 
-std::pair<Value, SmallVector<int64_t>> withoutFlips(Value x) {
+std::pair<Value, SmallVector<int64_t>> withoutFlips(Value x, int64_t first) {
   SmallVector<int64_t> dims;
   while (auto index = x.getDefiningOp<rt::IndexOp>()) {
     auto places = index.getIndices().size() == 1
                       ? index.getIndices()[0].getDefiningOp<rt::IotaOp>()
                       : nullptr;
     const int64_t dim = index.getDims()[0];
-    if (!places || static_cast<int64_t>(index.getPosition()) != dim ||
+    if (!places || dim < first || static_cast<int64_t>(index.getPosition()) != dim ||
         llvm::is_contained(dims, dim))
       break;
     Expr size = tensorType(index.getSource()).getSize(dim);
@@ -145,7 +145,8 @@ std::pair<Value, SmallVector<int64_t>> withoutFlips(Value x) {
         !step.getValue().isConstant(-1) ||
         tensorType(places.getResult()).getSize(0) != size)
       break;
-    dims.push_back(dim);
+    if (!size.isConstant(1)) // nothing to flip
+      dims.push_back(dim);
     x = index.getSource();
   }
   return {x, dims};

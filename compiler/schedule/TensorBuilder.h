@@ -40,8 +40,9 @@ private:
   layout::Guards guards();
 };
 
-/// What `x` is flips of, and their dims, each of which is flipped once: `x` itself and
-/// none where it is no flip.
-std::pair<mlir::Value, llvm::SmallVector<int64_t>> withoutFlips(mlir::Value x);
+/// What `x` is flips of along dims from `first` on, and those dims, each of which is
+/// flipped once: `x` itself and none where it is no such flip.
+std::pair<mlir::Value, llvm::SmallVector<int64_t>> withoutFlips(mlir::Value x,
+                                                                int64_t first);
 
 } // namespace rtorch::schedule

@@ -189,7 +189,8 @@ SmallVector<Dims> ConvolutionOp::eagerStrides(layout::Guards &guards) {
   };
   if (x.getRank() == 3) {
     layout::Layout input = x.getLayout();
-    input.strides = layout::contiguousStrides(input.sizes);
+    if (!layout::isContiguous(input, guards)) // strides of dims of size 1 stay
+      input.strides = layout::contiguousStrides(input.sizes);
     Dims flat = sizes;
     flat.insert(flat.begin() + 2, 1);
     bool last = suggests(layout::unsqueezeDim(input, 2)) ||

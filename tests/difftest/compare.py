@@ -4,6 +4,7 @@ What must agree: values, dtypes, sizes and strides of results, inputs and buffer
 the run, and which results lie in the memory of which other tensors.
 """
 
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -87,12 +88,16 @@ def _compile_model(
     dynamic: list[list[int]],
     decomposed: bool,
 ) -> harness.Compiled:
-    shapes = [dict.fromkeys(dims, torch.export.Dim.AUTO) for dims in dynamic]
+    shapes = tuple(dict.fromkeys(dims, torch.export.Dim.AUTO) for dims in dynamic)
+    (first, *_) = inspect.signature(model.forward).parameters.values()
+    is_list = first.kind is first.VAR_POSITIONAL
     eager = harness.copy_model(model)
     arguments = [harness.copy_exactly(x) for x in arguments]
     try:
         program = torch.export.export(
-            model, tuple(arguments), dynamic_shapes=(tuple(shapes),) if any(shapes) else None
+            model,
+            tuple(arguments),
+            dynamic_shapes=((shapes,) if is_list else shapes) if any(shapes) else None,
         )
         if decomposed:
             program = program.run_decompositions()

@@ -67,6 +67,8 @@ class _Generator:
     def program(self) -> Program:
         rng = self.rng
         dynamic = rng.random() < 0.3
+        if rng.random() < 0.3:
+            self._image_leaves(dynamic)
         for _ in range(rng.choice([1, 1, 2, 2, 3])):
             self._leaf(INPUT, dynamic)
         for role in (PARAMETER, BUFFER):
@@ -86,15 +88,34 @@ class _Generator:
         )
 
     def _leaf(self, role: str, dynamic: bool) -> None:
+        dtype = self.rng.choice(_DTYPES)
+        if role == PARAMETER and not dtype.is_floating_point:
+            dtype = torch.float32
+        self._add_leaf(role, self._leaf_sizes(), dtype, dynamic)
+
+    def _image_leaves(self, dynamic: bool) -> None:
+        """An activation, and kernels of convolutions that fit it one after the other."""
+        rng = self.rng
+        dtype = rng.choice([torch.float32] * 6 + [torch.float64, torch.bfloat16])
+        channels, rank = rng.choice([1, 2, 3, 4, 8, 16]), rng.choice([1, 2, 2, 2, 2, 3])
+        space = [rng.choice([1, 4, 5, 7, 8]) for _ in range(rank)]
+        sizes = (rng.choice([1, 1, 2, 3]), channels, *space)
+        self._add_leaf(INPUT, sizes, dtype, dynamic)
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            groups = rng.choice([g for g in (1, 1, 1, 2, channels) if channels % g == 0])
+            made = groups * rng.choice([1, 2, 4, 8])
+            window = [rng.choice([1, 1, 2, 3, 3]) for _ in range(rank)]
+            self._add_leaf(PARAMETER, (made, channels // groups, *window), dtype, False)
+            channels = made
+
+    def _add_leaf(
+        self, role: str, sizes: tuple[int, ...], dtype: torch.dtype, dynamic: bool
+    ) -> None:
         rng = self.rng
         name = f"{role[0]}{len(self.leaves)}"
-        sizes = self._leaf_sizes()
         strides, offset = random_layout(rng, sizes)
         if role != INPUT and 0 in sizes:
             offset = 0  # torch.export.save fails on others
-        dtype = rng.choice(_DTYPES)
-        if role == PARAMETER and not dtype.is_floating_point:
-            dtype = torch.float32
         dims = [d for d, n in enumerate(sizes) if n > 1 and dynamic and rng.random() < 0.5]
         leaf = Leaf(name, role, dtype, sizes, strides, offset, tuple(dims))
         self.leaves.append(leaf)

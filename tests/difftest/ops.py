@@ -377,6 +377,89 @@ def _attention(rng, values):
     return _one(f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}{causal})", name, key)
 
 
+# --- images ---------------------------------------------------------------------
+
+
+def _is_image(value: torch.Tensor) -> bool:
+    """[batch, channels, space...]"""
+    return _is_float(value) and value.dim() in (3, 4, 5) and value.numel() > 0
+
+
+def _convolution(rng, values):
+    name = _pick(rng, values, _is_image)
+    if name is None:
+        return None
+    value, rank = values[name], values[name].dim() - 2
+    transposed = rng.random() < 0.15
+
+    def fits(kernel: torch.Tensor) -> bool:
+        if kernel.dim() != value.dim() or kernel.dtype != value.dtype or 0 in kernel.shape:
+            return False
+        if transposed:
+            return kernel.size(0) == value.size(1)
+        groups, rest = divmod(value.size(1), kernel.size(1))
+        return rest == 0 and groups > 0 and kernel.size(0) % groups == 0
+
+    weight = _pick(rng, values, fits)
+    if weight is None:
+        return None
+    groups = 1 if transposed else value.size(1) // values[weight].size(1)
+    made = values[weight].size(1 if transposed else 0)
+    bias = _pick(rng, values, lambda v: v.shape == (made,) and v.dtype == value.dtype)
+    operands = (name, weight) if bias is None or rng.random() < 0.5 else (name, weight, bias)
+    given = "{2}" if len(operands) == 3 else "None"
+    stride, padding = rng.choice([1, 1, 1, 2, 3]), rng.choice([0, 1, 1, 2])
+    dilation = rng.choice([1, 1, 1, 2])
+    if transposed:
+        code = f"F.conv_transpose{rank}d({{0}}, {{1}}, {given}, {stride}, {padding})"
+    else:
+        code = f"F.conv{rank}d({{0}}, {{1}}, {given}, {stride}, {padding}, {dilation}, {groups})"
+    return code, operands, 1
+
+
+def _pool(rng, values):
+    name = _pick(rng, values, _is_image)
+    if name is None:
+        return None
+    rank = values[name].dim() - 2
+    window, stride = rng.choice([1, 2, 2, 3]), rng.choice([1, 2, 2, 3])
+    padding, ceil = rng.choice([0, 0, window // 2]), rng.choice([False, False, True])
+    if rng.random() < 0.2:
+        code = f"F.max_pool{rank}d({{0}}, {window}, {stride}, {padding}, return_indices=True)"
+        return code, (name,), 2
+    codes = [
+        f"F.max_pool{rank}d({{0}}, {window}, {stride}, {padding}, ceil_mode={ceil})",
+        f"F.avg_pool{rank}d({{0}}, {window}, {stride}, {padding}, {ceil})",
+        f"F.adaptive_avg_pool{rank}d({{0}}, {rng.choice([1, 1, 2, 3])})",
+    ]
+    return _one(rng.choice(codes), name)
+
+
+def _image_op(rng, values):
+    name = _pick(rng, values, _is_image)
+    if name is None:
+        return None
+    channels, rank = values[name].size(1), values[name].dim() - 2
+    mean, variance = (f"{{0}}.new_full(({channels},), {number})" for number in (0.25, 2.0))
+    groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
+    smooth = {1: "linear", 2: "bilinear", 3: "trilinear"}[rank]
+    pads = [rng.choice([0, 0, 1, 2]) for _ in range(2 * rank)]
+    codes = [
+        f"F.batch_norm({{0}}, {mean}, {variance}, {variance}, {mean})",
+        *(f"F.group_norm({{0}}, {groups})", f"F.channel_shuffle({{0}}, {groups})"),
+        f"F.interpolate({{0}}, scale_factor={rng.choice([2.0, 0.5, 1.5])})",
+        f"F.interpolate({{0}}, size={rng.randint(1, 6)}, mode='{smooth}', "
+        f"align_corners={rng.choice([True, False])})",
+        f"F.pad({{0}}, {pads}, mode='{rng.choice(['reflect', 'replicate', 'circular'])}')",
+    ]
+    if rank == 2:
+        codes += [
+            *("F.pixel_shuffle({0}, 2)", "F.pixel_unshuffle({0}, 2)", "F.unfold({0}, 2)"),
+            "{0}.contiguous(memory_format=torch.channels_last)",
+        ]
+    return _one(rng.choice(codes), name)
+
+
 # --- copies that move elements ------------------------------------------------
 
 
@@ -509,6 +592,9 @@ _FAMILIES: dict[Family, float] = {
     _max_with_indices: 0.5,
     _product: 3,
     _attention: 0.5,
+    _convolution: 6,
+    _pool: 1,
+    _image_op: 1.5,
     _move: 2,
     _join: 1.5,
     _index: 1,

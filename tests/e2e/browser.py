@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = shutil.which("chromium")
+PATIENCE = 120  # seconds
 
 
 class Browser:
@@ -29,6 +31,8 @@ class Browser:
             pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A sanitizer's library is for our programs.
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         )
         os.close(to_browser)
         os.close(from_browser)
@@ -84,6 +88,8 @@ class Browser:
 
     def _receive(self) -> dict:
         while b"\0" not in self._buffer:
+            if not select.select([self._in], [], [], PATIENCE)[0]:
+                raise RuntimeError(f"the browser has said nothing for {PATIENCE} s")
             part = os.read(self._in, 1 << 16)
             if not part:
                 raise RuntimeError("the browser has gone")

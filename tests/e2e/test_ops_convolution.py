@@ -393,3 +393,19 @@ def test_residuals_of_images_of_few_pixels(tmp_path, sizes):
         folder = tmp_path / str(i)
         folder.mkdir()
         harness.check_module(folder, Residual(2).eval(), (torch.randn(batch, 8, *sizes),))
+
+
+FLIPS = [(0,), (1,), (2,), (3,), (2, 3), (0, 2), (3, 1), (0, 1, 2, 3)]
+
+
+@pytest.mark.parametrize("window", [(3, 3), (1, 1), (1, 3)], ids=str)
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_flipped_weights(tmp_path, window, groups):
+    weight = torch.randn(16, 8 // groups, *window)
+    rows = {
+        str(dims): lambda x, w, dims=dims: F.conv2d(x, w.flip(dims), padding=1, groups=groups)
+        for dims in FLIPS
+    }
+    rows["twice"] = lambda x, w: F.conv2d(x, w.flip(2).flip(0).flip(3), groups=groups)
+    rows["of ones"] = lambda x, w: F.conv2d(x, torch.ones_like(w).flip(0), groups=groups)
+    optable.check_rows(tmp_path, rows, (torch.randn(2, 8, 6, 7), weight))

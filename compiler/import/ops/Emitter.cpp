@@ -45,11 +45,12 @@ std::optional<Dims> Emitter::broadcast(std::vector<Value> operands) {
 Value Emitter::sized(Value x, const Dims &sizes) {
   Layout layout = layoutOf(x), other = layout;
   size_t shift = sizes.size() - layout.rank();
-  for (size_t i = 0; i < layout.rank(); ++i)
-    if (guards.query(layout::Relation::Eq, layout.sizes[i], 1) !=
-            layout::Answer::Proven &&
-        guards.equal(layout.sizes[i], sizes[shift + i]))
-      other.sizes[i] = sizes[shift + i];
+  for (size_t i = 0; i < layout.rank(); ++i) {
+    const Expr &own = layout.sizes[i], &wanted = sizes[shift + i];
+    bool isOne = guards.query(layout::Relation::Eq, own, 1) == layout::Answer::Proven;
+    if (isOne ? wanted.isConstant(1) : guards.equal(own, wanted))
+      other.sizes[i] = wanted;
+  }
   return other == layout ? x : asStrided(x, other);
 }
 
@@ -516,7 +517,13 @@ Value Emitter::cat(ArrayRef<Value> inputs, int64_t dim) {
     }
     sizes[dim] += sizeOf(input, dim);
   }
-  return compute<rt::CatOp>(sizes, dtypeOf(inputs.front()), ValueRange(inputs), dim);
+  SmallVector<Value> fitting;
+  for (Value input : inputs) {
+    Dims wanted = sizes;
+    wanted[dim] = sizeOf(input, dim);
+    fitting.push_back(sized(input, wanted));
+  }
+  return compute<rt::CatOp>(sizes, dtypeOf(inputs.front()), fitting, dim);
 }
 
 LogicalResult Emitter::write(Value value, Value target) {
