@@ -58,63 +58,41 @@ private:
   /// Changes the uses of the root or of a view of it, which had the type `old`.
   void replace(Value value, TensorType old) {
     Value now = value == root_ ? replacement_ : value;
-    Value copy;
     for (OpOperand &use : llvm::make_early_inc_range(value.getUses())) {
-      if (use.getOwner() == now.getDefiningOp() && value != now)
+      Operation *user = use.getOwner();
+      if (user == now.getDefiningOp() && value != now)
         continue;
-      if (now.getType() == old) {
+      auto view = dyn_cast<rt::ViewOpInterface>(user);
+      if (now.getType() == old || (!view && !observesLayout(user))) {
         use.set(now);
-      } else if (observesLayout(use.getOwner())) {
-        if (!inOldLayout_.contains(replacement_))
-          copies_.push_back(use.getOwner());
-        use.set(inOldLayout(now));
-      } else if (auto view = dyn_cast<rt::ViewOpInterface>(use.getOwner()); !view) {
-        use.set(now);
-      } else if (std::optional<layout::Layout> layout = viewOf(view, now)) {
+      } else if (std::optional<layout::Layout> layout =
+                     view ? viewOf(view, now) : std::nullopt) {
         use.set(now);
         retype(view, *layout);
       } else {
-        copies_.push_back(view);
-        if (!copy)
-          copy = copied(now, old);
-        use.set(copy);
-        if (copy.getType() != old) // a view with an offset; its copy has none
-          followView(view);
+        use.set(inOldLayout(now, user));
       }
     }
   }
 
-  static Value copied(Value value, TensorType layout) {
-    OpBuilder builder(value.getContext());
-    builder.setInsertionPointAfterValue(value);
-    return rt::CloneOp::create(builder, value.getLoc(),
-                               withStrides(layout, layout.getStrides()), value);
-  }
-
-  /// `value` as others know it. The root is copied as a whole and once: results that
-  /// are views of it go on sharing memory, with the offsets that they had.
-  Value inOldLayout(Value value) {
+  /// `value` as its program knows it, for `user`. The root is copied as a whole and
+  /// once: views of it go on sharing memory, with the offsets that they had.
+  Value inOldLayout(Value value, Operation *user) {
     if (Value known = inOldLayout_.lookup(value))
       return known;
+    OpBuilder builder(value.getContext());
+    builder.setInsertionPointAfterValue(value);
     Value result;
     if (value == replacement_) {
-      result = copied(value, oldRoot_);
-    } else if (auto copy =
-                   value.getDefiningOp<rt::CloneOp>()) { // made for a view of it
-      result = inOldLayout(copy.getSource());
+      copies_.push_back(user);
+      result = rt::CloneOp::create(builder, value.getLoc(),
+                                   withStrides(oldRoot_, oldRoot_.getStrides()), value);
     } else {
       auto view = value.getDefiningOp<rt::ViewOpInterface>();
-      Value source = inOldLayout(view.getViewSource());
-      OpBuilder builder(value.getContext());
-      builder.setInsertionPointAfterValue(value);
+      Value source = inOldLayout(view.getViewSource(), user);
       result = rt::replayView(builder, view, source, guards_);
     }
     return inOldLayout_[value] = result;
-  }
-
-  void followView(rt::ViewOpInterface view) {
-    if (std::optional<layout::Layout> layout = viewOf(view, view.getViewSource()))
-      retype(view, *layout);
   }
 
   void retype(rt::ViewOpInterface view, const layout::Layout &layout) {

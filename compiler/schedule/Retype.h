@@ -17,7 +17,7 @@ bool hasInnerChannels(rt::TensorType type);
 
 /// Uses of `value` take `replacement`, a tensor of the same sizes with another layout,
 /// instead. Views of it follow; where a view does not exist without a copy, or a result
-/// of the program is concerned, a copy in the old layout is put before. Gives the
+/// of the program is concerned, they are taken of one copy in the old layout. Gives the
 /// ops that such copies were made for.
 llvm::SmallVector<mlir::Operation *> replaceLayout(mlir::Value value,
                                                    mlir::Value replacement);

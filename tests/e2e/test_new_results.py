@@ -98,6 +98,7 @@ PARTS = {
     "whole and part": lambda y: (y, y[:, 2:5]),
     "chains": lambda y: (y[:, 4:].transpose(1, 3)[1:], y[0], y.movedim(1, 3)),
     "flattened": lambda y: (y.flatten(2)[:, :, 3:], y[:, 1:].flatten(2)),
+    "as_strided": lambda y: (y, y.as_strided((3, 2), (7, 1), 11)),
 }
 
 

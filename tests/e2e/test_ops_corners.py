@@ -77,3 +77,14 @@ def test_sizes_that_vary(tmp_path):
     x, y = torch.randn(3, 4, 5), torch.randn(3, 4, 8)
     rows = {name: ROWS[name] for name in names}
     optable.check_rows(tmp_path, rows, (x,), (y,), dynamic_shapes=({2: n},))
+
+
+def test_strides_of_batch_norm_with_dims_of_size_one(tmp_path):
+    """Strides of such dims do not keep an input from being channels last."""
+    storage = torch.randn(400)
+    rows = {
+        "3d": lambda x, o: F.batch_norm(x.as_strided((1, 16, 1, 8, 1), (9, 1, 3, 16, 5)), o, o),
+        "2d": lambda x, o: F.batch_norm(x.as_strided((1, 16, 8, 1), (128, 1, 16, 128)), o, o),
+        "rows": lambda x, o: F.batch_norm(x.as_strided((2, 16, 1, 3), (48, 3, 7, 1)), o, o),
+    }
+    optable.check_rows(tmp_path, rows, (storage, torch.ones(16)))

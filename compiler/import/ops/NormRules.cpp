@@ -79,10 +79,19 @@ Value perChannel(Call &c, Value value, int64_t rank, ScalarType dtype) {
   return c.reshape(c.convert(value, dtype), sizes);
 }
 
+/// The format that an input has, whatever the strides of its dims of size 1, else the
+/// one that it suggests.
 Dims batchNormStrides(Call &c, Value x) {
   layout::Layout layout = layoutOf(x);
   if (layout::isContiguous(layout, c.guards))
     return layout::contiguousStrides(layout.sizes);
+  layout::MemoryFormat last = layout.rank() == 5 ? layout::MemoryFormat::ChannelsLast3d
+                                                 : layout::MemoryFormat::ChannelsLast;
+  layout::Guards trial = c.guards; // sizes that vary are not fixed for it
+  if ((layout.rank() == 4 || layout.rank() == 5) &&
+      layout::isContiguous(layout, last, trial) &&
+      trial.recorded().size() == c.guards.recorded().size())
+    return layout::stridesOf(last, layout.sizes);
   return layout::stridesOf(layout::suggestMemoryFormat(layout, c.guards), layout.sizes);
 }
 
