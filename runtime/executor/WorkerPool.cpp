@@ -16,8 +16,10 @@
 namespace rtorch::executor {
 namespace {
 
-/// Longer than the gap between two launches, shorter than what anyone would notice.
-constexpr int64_t kSpinNanoseconds = 20'000;
+/// How long a worker looks for work before it sleeps. Within a run longer than most
+/// launches that the caller does alone: waking up costs more than a small launch.
+/// Between runs shorter than what anyone would notice.
+constexpr int64_t kSpinInRun = 200'000, kSpinBetweenRuns = 20'000; // nanoseconds
 /// More threads than this never help on one machine.
 constexpr unsigned kMaxWorkers = 1023;
 
@@ -41,6 +43,7 @@ enum State : uint32_t {
 
 struct alignas(64) Worker {
   std::atomic<uint32_t> state = Idle;
+  std::atomic<bool> reserved = false; // belongs to a team
   Job *job = nullptr;
   unsigned thread = 0;    // number within the team; 0 is the caller
   Worker *next = nullptr; // in the free list or in a team
@@ -105,6 +108,7 @@ Worker *Pool::take(unsigned count, unsigned &taken) {
     if (!worker)
       break; // The caller does their work.
     free_ = worker == free_ ? worker->next : free_;
+    worker->reserved.store(true, std::memory_order_relaxed);
     worker->next = list;
     list = worker;
   }
@@ -115,6 +119,7 @@ void Pool::give(Worker *first) {
   std::lock_guard lock(mutex_);
   while (first) {
     Worker *worker = std::exchange(first, first->next);
+    worker->reserved.store(false, std::memory_order_relaxed);
     worker->next = free_;
     free_ = worker;
   }
@@ -175,7 +180,8 @@ void Worker::waitForWork() {
   while (state.load(std::memory_order_relaxed) == Idle) {
     for (int i = 0; i < 32; ++i)
       relax();
-    if (nowNanoseconds() - begin < kSpinNanoseconds)
+    const bool inRun = reserved.load(std::memory_order_relaxed);
+    if (nowNanoseconds() - begin < (inRun ? kSpinInRun : kSpinBetweenRuns))
       continue;
     uint32_t expected = Idle;
     if (state.compare_exchange_strong(expected, Parked, std::memory_order_acq_rel))

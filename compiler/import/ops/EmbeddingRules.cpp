@@ -79,7 +79,7 @@ enum Mode : int64_t { Sum, Mean, Max };
 
 /// The bag of each of `count` indices: how many of the `offsets`, where bags begin, are
 /// at it or before, less one.
-Value bagsOf(Call &c, Value offsets, const Expr &count) {
+Value bagOfEach(Call &c, Value offsets, const Expr &count) {
   if (!offsets)
     return offsets;
   Value one = c.full(Scalar::of(int64_t(1)), ScalarType::Long, sizesOf(offsets));
@@ -114,7 +114,7 @@ std::optional<Bags> bagsOf(Call &c) {
   b.index = dtypeOf(b.offsets);
   b.count = sizeOf(b.offsets, 0) - (c.boolean("include_last_offset") ? 1 : 0);
   b.offsets = c.slice(b.offsets, 0, 0, b.count);
-  b.bag = bagsOf(c, b.offsets, sizeOf(b.indices, 0));
+  b.bag = bagOfEach(c, b.offsets, sizeOf(b.indices, 0));
   // The public op counts negative rows from the end; the others take them for none.
   int64_t padding = c.integer("padding_idx").value_or(-1);
   bool isPublic = llvm::StringRef(c.node.op).starts_with("aten.embedding_bag.");
@@ -232,7 +232,7 @@ Value savedBags(Call &c, Value indices) {
   if (!bag || !indices)
     return {};
   return sizeOf(bag, 0).isConstant(0) && c.node.find("offsets")
-             ? bagsOf(c, c.tensor("offsets"), sizeOf(indices, 0))
+             ? bagOfEach(c, c.tensor("offsets"), sizeOf(indices, 0))
              : bag;
 }
 
