@@ -101,3 +101,20 @@ def test_own_tensors_may_change_their_sizes(tmp_path):
         return y, z + 1, x[0].add_(1)
 
     harness.compile_module(tmp_path, Module(reshape), (torch.randn(3, 5),)).check(torch.randn(3, 5))
+
+
+@pytest.mark.parametrize("decomposed", [False, True], ids=["raw", "decomposed"])
+def test_sizes_that_are_one_by_a_guard_are_broadcast(tmp_path, decomposed):
+    """The last chunk has one element for one size alone, which the exporter demands."""
+
+    class Model(torch.nn.Module):
+        def forward(self, x, y):
+            last = x.chunk(4)[2]
+            return y + last, torch.where(y > last, last, y), torch.lerp(y, last, 0.25)
+
+    args = (torch.randn(5), torch.randn(3))
+    shapes = ({0: Dim.AUTO}, None)
+    compiled = harness.compile_module(
+        tmp_path, Model(), args, dynamic_shapes=shapes, decomposed=decomposed
+    )
+    compiled.check(*args)

@@ -47,8 +47,9 @@ Value Emitter::sized(Value x, const Dims &sizes) {
   size_t shift = sizes.size() - layout.rank();
   for (size_t i = 0; i < layout.rank(); ++i) {
     const Expr &own = layout.sizes[i], &wanted = sizes[shift + i];
-    bool isOne = guards.query(layout::Relation::Eq, own, 1) == layout::Answer::Proven;
-    if (isOne ? wanted.isConstant(1) : guards.equal(own, wanted))
+    if (guards.query(layout::Relation::Eq, own, 1) == layout::Answer::Proven)
+      other.sizes[i] = 1; // kernels see by it that the dim is broadcast
+    else if (guards.equal(own, wanted))
       other.sizes[i] = wanted;
   }
   return other == layout ? x : asStrided(x, other);
