@@ -47,6 +47,8 @@ private:
   FailureOr<Values> reshapeInPlace(Call &call, const Results &results, Values &values);
   void noteSameTensor(const Graph &graph, const Node &node, std::string_view operand);
   bool isCallers(const Graph &graph, ValueId id) const;
+  LogicalResult checkDtype(const Graph &graph, const Node &node, ValueId id,
+                           mlir::Value value);
   LogicalResult bindResults(const Graph &graph, const Node &node, const Values &results,
                             Values &values);
   void noteGuards(const Node &node);
@@ -342,6 +344,25 @@ FailureOr<Values> ProgramTranslator::reshapeInPlace(Call &call, const Results &r
   return results;
 }
 
+/// A node without floats among its operands gives torch's default dtype or one that an
+/// argument names; where the rule does not find out, no other is silently taken.
+LogicalResult ProgramTranslator::checkDtype(const Graph &graph, const Node &node,
+                                            ValueId id, mlir::Value value) {
+  const TensorMeta *meta = graph.value(id).tensor();
+  if (!meta || !value || translate::dtypeOf(value) == meta->dtype)
+    return success();
+  for (const NamedArgument &input : node.arguments)
+    for (ValueId operand : translate::referencesOf(input.value))
+      if (const TensorMeta *tensor = graph.value(operand).tensor();
+          tensor && translate::isSupported(tensor->dtype) &&
+          translate::isFloat(tensor->dtype))
+        return success(); // its dtype decides, by eager's rules
+  return emitError(locationOf(&context_, node))
+         << "gives " << rt::tensorType(value).getElementType()
+         << ", but the program declares '" << graph.value(id).name << "' as "
+         << meta->str();
+}
+
 LogicalResult ProgramTranslator::bindResults(const Graph &graph, const Node &node,
                                              const Values &results, Values &values) {
   std::vector<ValueId> ids;
@@ -359,6 +380,8 @@ LogicalResult ProgramTranslator::bindResults(const Graph &graph, const Node &nod
     if (ids[i] == graph.values.size())
       continue;
     values[ids[i]] = results[i];
+    if (failed(checkDtype(graph, node, ids[i], results[i])))
+      return failure();
     if (options_.crossCheck)
       crossCheck(guards_, graph, ids[i], results[i], locationOf(&context_, node));
   }

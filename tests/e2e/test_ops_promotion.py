@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import harness
 import optable
 import pytest
 import torch
@@ -85,3 +86,49 @@ def test_pairs_of_dtypes(tmp_path, ops, first):
     }
     assert rows
     optable.check_rows(tmp_path, rows, operands)
+
+
+# What has torch's default dtype, which the exported graph does not name.
+DEFAULTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "full": lambda x, n: x + torch.full((6,), 0.1),
+    "ones": lambda x, n: x + torch.ones(6) / 3,
+    "arange": lambda x, n: torch.arange(0, 1, 0.25),
+    "linspace": lambda x, n: torch.linspace(0, 1, 4),
+    "eye": lambda x, n: torch.eye(3),
+    "tensor": lambda x, n: x + torch.tensor([0.1] * 6),
+    "scalar_tensor": lambda x, n: torch.where(n > 2, 0.1, 0.2),
+    "div": lambda x, n: n / 3,
+    "mul": lambda x, n: n * 0.1,
+    "sqrt": lambda x, n: n.sqrt(),
+    "sigmoid": lambda x, n: torch.sigmoid(n),
+    "pow": lambda x, n: n**0.5,
+    "sinc": lambda x, n: torch.sinc(n),
+    "logit": lambda x, n: torch.logit(n, 0.1),
+    "logsumexp": lambda x, n: n.logsumexp(1),
+    "atan2": lambda x, n: torch.atan2(n, n + 1),
+    "xlogy": lambda x, n: torch.xlogy(n, n),
+    "where": lambda x, n: torch.where(n > 2, n, 0.1),
+    "tensors": lambda x, n: (x * 0.1).sum() + n.float(),
+}
+
+
+@pytest.mark.parametrize("decomposed", [False, True], ids=["raw", "core"])
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16], ids=["f64", "bf16"])
+def test_default_dtype(tmp_path, default, decomposed):
+    x, n = torch.rand(4, 6), torch.randint(1, 6, (4, 6))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        optable.check_rows(tmp_path, DEFAULTS, (x, n), decomposed=decomposed)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_a_default_dtype_that_is_not_understood_is_an_error(tmp_path):
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = optable.Function(lambda n: F.pairwise_distance(n, n + 1))
+        with pytest.raises(AssertionError, match=r"gives 'f32', but .* declares .* as float64"):
+            harness.compile_module(tmp_path, model, (torch.arange(6).view(2, 3),))
+    finally:
+        torch.set_default_dtype(torch.float32)

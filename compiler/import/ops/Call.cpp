@@ -86,8 +86,8 @@ Value Call::tensor(std::string_view name) {
   if (argument && std::holds_alternative<TensorRef>(*argument))
     return lookup(std::get<TensorRef>(*argument));
   if (argument)
-    if (std::optional<Scalar> number = scalarOf(graph, *argument))
-      return full(*number, number->defaultDtype());
+    if (std::optional<Scalar> value = numberOf(*argument))
+      return full(*value, value->defaultDtype());
   error() << "expects a tensor for the argument '" << llvm::StringRef(name)
           << "', but got "
           << llvm::StringRef(argument ? argumentKindName(*argument) : "nothing");
@@ -121,8 +121,8 @@ std::vector<Value> Call::optionalTensors(std::string_view name) {
 Operand Call::operand(std::string_view name) {
   const Argument *argument = node.find(name);
   if (argument && !std::holds_alternative<TensorRef>(*argument))
-    if (std::optional<Scalar> number = scalarOf(graph, *argument))
-      return {{}, *number};
+    if (std::optional<Scalar> value = numberOf(*argument))
+      return {{}, *value};
   return {tensor(name), {}};
 }
 
@@ -133,7 +133,23 @@ bool Call::isNone(std::string_view name) const {
 
 std::optional<Scalar> Call::scalar(std::string_view name) const {
   const Argument *argument = node.find(name);
-  return argument ? scalarOf(graph, *argument) : std::nullopt;
+  return argument ? numberOf(*argument) : std::nullopt;
+}
+
+std::optional<Scalar> Call::numberOf(const Argument &argument) const {
+  std::optional<Scalar> value = scalarOf(graph, argument);
+  if (value)
+    value->floatDtype = defaultFloat();
+  return value;
+}
+
+ScalarType Call::defaultFloat() const {
+  for (const Argument &output : node.outputs)
+    if (auto *ref = std::get_if<TensorRef>(&output))
+      if (const TensorMeta *meta = graph.value(ref->id).tensor())
+        return isSupported(meta->dtype) && isFloat(meta->dtype) ? meta->dtype
+                                                                : ScalarType::Float;
+  return ScalarType::Float;
 }
 
 void Call::refuse(std::string_view name) const {

@@ -52,6 +52,13 @@ public:
   /// All of them known now, or an error as of `integer`.
   std::vector<int64_t> integers(std::string_view name) const;
   std::optional<ScalarType> dtype(std::string_view name) const;
+  /// The dtype that floats get by default. The graph does not say what torch's default
+  /// was where it was made, but the declared dtype of what the node gives does.
+  ScalarType defaultFloat() const;
+  /// `dtype`, or for integers and bool the default.
+  ScalarType floatOf(ScalarType dtype) const {
+    return isFloat(dtype) ? dtype : defaultFloat();
+  }
   std::optional<importer::MemoryFormat> memoryFormat(std::string_view name) const;
 
   /// The argument as a dim of a tensor of `rank`, negative ones wrapped (rank 0 counts
@@ -66,6 +73,7 @@ public:
   size_t resultCount() const;
 
 private:
+  std::optional<Scalar> numberOf(const importer::Argument &argument) const;
   Value lookup(importer::TensorRef ref);
   void refuse(std::string_view name) const;
   int64_t known(const Expr &value, std::string_view name) const;

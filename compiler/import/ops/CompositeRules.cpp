@@ -16,7 +16,7 @@ Value isClose(Call &c) {
   if (!a || !b)
     return {};
   Value equal = c.compare<rt::EqOp>(a, b);
-  ScalarType dtype = isFloat(dtypeOf(a)) ? dtypeOf(a) : ScalarType::Float;
+  ScalarType dtype = c.floatOf(dtypeOf(a));
   bool floats = isFloat(dtypeOf(a));
   Value x = c.convert(a, dtype), y = c.convert(b, dtype);
   auto isNan = [&](Value v) { return c.pointwise<rt::IsNanOp>(ScalarType::Bool, v); };
@@ -49,7 +49,7 @@ Value isIn(Call &c) {
 
 Value evenlySpaced(Call &c) {
   Operand start = c.operand("start"), end = c.operand("end");
-  ScalarType dtype = c.dtype("dtype").value_or(ScalarType::Float);
+  ScalarType dtype = c.dtype("dtype").value_or(c.defaultFloat());
   ScalarType wide = isFloat(dtype) && !isHalf(dtype) ? dtype : ScalarType::Float;
   Value line = linspace(c, c.materialize(start, wide), c.materialize(end, wide),
                         *c.expr("steps"));
@@ -59,7 +59,7 @@ Value evenlySpaced(Call &c) {
 /// base^start to base^end
 Value evenlyScaled(Call &c) {
   Operand start = c.operand("start"), end = c.operand("end");
-  ScalarType dtype = c.dtype("dtype").value_or(ScalarType::Float);
+  ScalarType dtype = c.dtype("dtype").value_or(c.defaultFloat());
   ScalarType wide = isFloat(dtype) && !isHalf(dtype) ? dtype : ScalarType::Float;
   Value line = linspace(c, c.materialize(start, wide), c.materialize(end, wide),
                         *c.expr("steps"));
@@ -105,7 +105,7 @@ Value angle(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  ScalarType dtype = isFloat(dtypeOf(x)) ? dtypeOf(x) : ScalarType::Float;
+  ScalarType dtype = c.floatOf(dtypeOf(x));
   Value wide = c.convert(x, dtype), zero = c.number(0, dtype);
   Value half =
       c.where(c.compare<rt::LtOp>(wide, zero), c.number(std::numbers::pi, dtype), zero);
@@ -149,7 +149,7 @@ Value trapezoid(Call &c, bool running) {
   Value total =
       running ? c.scan(area, dim, "add") : c.reduce<rt::SumOp>(area, {dim}, false);
   if (!isFloat(dtype))
-    total = c.convert(total, ScalarType::Float);
+    total = c.convert(total, c.defaultFloat());
   return c.binary<rt::MulOp>(total, c.number(0.5, dtypeOf(total)));
 }
 

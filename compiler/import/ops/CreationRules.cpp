@@ -14,13 +14,13 @@ Value full(Call &c) {
 
 OneResult constant(int64_t value) {
   return [value](Call &c) {
-    return c.full(Scalar::of(value), c.dtype("dtype").value_or(ScalarType::Float),
+    return c.full(Scalar::of(value), c.dtype("dtype").value_or(c.defaultFloat()),
                   c.exprs("size"));
   };
 }
 
 Value scalarTensor(Call &c) {
-  return c.full(*c.scalar("s"), c.dtype("dtype").value_or(ScalarType::Float));
+  return c.full(*c.scalar("s"), c.dtype("dtype").value_or(c.defaultFloat()));
 }
 
 /// A tensor like `self`, in its format or the given one.
@@ -45,7 +45,7 @@ Value filledLike(Call &c, const Scalar &value) {
 
 /// Zeros with these strides; values that nobody may rely on.
 Value emptyStrided(Call &c, const Dims &strides) {
-  ScalarType otherwise = ScalarType::Float;
+  ScalarType otherwise = c.defaultFloat();
   if (c.node.find("self"))
     if (Value x = c.tensor("self"))
       otherwise = dtypeOf(x);
@@ -99,7 +99,7 @@ Value arange(Call &c) {
   Scalar step = c.scalar("step").value_or(Scalar::of(int64_t(1)));
   bool integers = start.intExpr() && end.intExpr() && step.intExpr();
   ScalarType dtype =
-      c.dtype("dtype").value_or(integers ? ScalarType::Long : ScalarType::Float);
+      c.dtype("dtype").value_or(integers ? ScalarType::Long : c.defaultFloat());
   if (integers) {
     // With a negative step, the distance is the other way round.
     Expr a = *start.intExpr(), b = *end.intExpr(), s = *step.intExpr();
@@ -134,7 +134,7 @@ Value identity(Call &c, const Expr &n, const Expr &m, ScalarType dtype) {
 
 Value eye(Call &c) {
   Expr n = *c.expr("n"), m = c.expr("m").value_or(n);
-  return identity(c, n, m, c.dtype("dtype").value_or(ScalarType::Float));
+  return identity(c, n, m, c.dtype("dtype").value_or(c.defaultFloat()));
 }
 
 /// tril and triu: keeps what lies on one side of a diagonal.

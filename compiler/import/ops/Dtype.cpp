@@ -131,7 +131,7 @@ ScalarType Scalar::defaultDtype() const {
   case Category::Int:
     return ScalarType::Long;
   default:
-    return ScalarType::Float;
+    return floatDtype;
   }
 }
 

@@ -43,6 +43,8 @@ struct Scalar {
   std::optional<layout::Expr> expr;
   /// A float that is no integer's.
   std::optional<importer::RealExpr> realExpr = {};
+  /// torch's default dtype where the graph was made.
+  ScalarType floatDtype = ScalarType::Float;
 
   static Scalar of(bool value) { return {Category::Bool, value, 0, {}}; }
   static Scalar of(int64_t value) { return {Category::Int, value, 0, {}}; }
@@ -54,7 +56,7 @@ struct Scalar {
   std::optional<double> constant() const;
   /// The value as an integer expression; nullopt for a float.
   std::optional<layout::Expr> intExpr() const;
-  /// The dtype that a tensor made of it gets: bool, int64 or float32.
+  /// The dtype that a tensor made of it gets: bool, int64 or `floatDtype`.
   ScalarType defaultDtype() const;
 };
 

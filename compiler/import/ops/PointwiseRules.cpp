@@ -21,8 +21,8 @@ template <typename Op> Value makeCompare(Emitter &e, Value a, Value b) {
 /// The dtype in which an op computes whose operands promote to `common`.
 enum class Rounding { Promoted, Float };
 
-ScalarType computeType(ScalarType common, Rounding rounding) {
-  return rounding == Rounding::Float && !isFloat(common) ? ScalarType::Float : common;
+ScalarType computeType(const Call &c, ScalarType common, Rounding rounding) {
+  return rounding == Rounding::Float ? c.floatOf(common) : common;
 }
 
 //===----------------------------------------------------------------------===//
@@ -33,7 +33,7 @@ void addUnary(RuleTable &table, std::initializer_list<llvm::StringRef> ops, Unar
               Rounding rounding) {
   addRule(table, ops, [=](Call &c) -> Value {
     Value x = c.tensor("self");
-    return x ? build(c, c.convert(x, computeType(dtypeOf(x), rounding))) : x;
+    return x ? build(c, c.convert(x, computeType(c, dtypeOf(x), rounding))) : x;
   });
 }
 
@@ -155,13 +155,13 @@ void addUnaryRules(RuleTable &table) {
 
 /// Converts the operands to the dtype that they promote to and builds the op.
 Value promoteAndBuild(Call &c, Operand a, Operand b, Binary build, Rounding rounding) {
-  ScalarType common = computeType(resultType({a, b}), rounding);
+  ScalarType common = computeType(c, resultType({a, b}), rounding);
   return build(c, c.materialize(a, common), c.materialize(b, common));
 }
 
 /// mul and div keep a number in float32 beside a float16 or bfloat16 tensor.
 Value promoteInFloat32(Call &c, Operand a, Operand b, Binary build, Rounding rounding) {
-  ScalarType common = computeType(resultType({a, b}), rounding);
+  ScalarType common = computeType(c, resultType({a, b}), rounding);
   if (!isHalf(common) || (a.tensor && b.tensor))
     return promoteAndBuild(c, a, b, build, rounding);
   Value wide = build(c, c.materialize(a, ScalarType::Float),

@@ -197,8 +197,7 @@ template <typename Op> Value softmax(Call &c) {
   x = c.convert(x, c.dtype("dtype").value_or(dtypeOf(x)));
   if (c.boolean("half_to_float"))
     x = c.convert(x, ScalarType::Float);
-  if (!isFloat(dtypeOf(x)))
-    x = c.convert(x, ScalarType::Float);
+  x = c.convert(x, c.floatOf(dtypeOf(x)));
   int64_t rank = rankOf(x);
   if (rank == 0)
     x = c.unsqueeze(x, 0);
@@ -211,8 +210,7 @@ Value logSumExp(Call &c) {
   Value x = c.tensor("self");
   if (!x)
     return x;
-  if (!isFloat(dtypeOf(x)))
-    x = c.convert(x, ScalarType::Float);
+  x = c.convert(x, c.floatOf(dtypeOf(x)));
   Dimensions dims = c.dims("dim", rankOf(x));
   bool keep = c.boolean("keepdim");
   Value top = c.reduce<rt::AmaxOp>(x, dims, true);

@@ -28,7 +28,7 @@ template <typename Op> Binary madeOfTwo() {
   return [](Call &c, Value a, Value b) { return c.binary<Op>(a, b); };
 }
 
-/// A function of real numbers: integers become float32, and float16 and bfloat16 are
+/// A function of real numbers: integers become floats, and float16 and bfloat16 are
 /// rounded once at the end.
 void addReal(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
              Unary formula) {
@@ -36,7 +36,7 @@ void addReal(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
     Value x = c.tensor("self");
     if (!x)
       return x;
-    ScalarType dtype = isFloat(dtypeOf(x)) ? dtypeOf(x) : ScalarType::Float;
+    ScalarType dtype = c.floatOf(dtypeOf(x));
     Value wide = widened(c, c.convert(x, dtype));
     return c.likeUnary(c.convert(formula(c, wide), dtype), x);
   });
@@ -50,8 +50,8 @@ void addPair(RuleTable &table, std::initializer_list<llvm::StringRef> ops,
   addRule(table, ops, [formula = std::move(formula), kind](Call &c) -> Value {
     Operand a = c.operand("self"), b = c.operand("other");
     ScalarType common = resultType({a, b});
-    if (kind == Operands::Real && !isFloat(common))
-      common = ScalarType::Float;
+    if (kind == Operands::Real)
+      common = c.floatOf(common);
     Value x = widened(c, c.materialize(a, common)),
           y = widened(c, c.materialize(b, common));
     return x && y ? c.convert(formula(c, x, y), common) : Value();
@@ -73,8 +73,8 @@ Value sinc(Call &c, Value x) {
 /// after each step.
 Value logit(Call &c) {
   Value self = c.tensor("self"), x = self;
-  if (x && !isFloat(dtypeOf(x)))
-    x = c.convert(x, ScalarType::Float);
+  if (x)
+    x = c.convert(x, c.floatOf(dtypeOf(x)));
   if (!x)
     return x;
   Value one = number(c, x, 1);
