@@ -3,6 +3,8 @@
 #include "compiler/codegen/gemm/ThinProduct.h"
 #include "runtime/format/KernelAbi.h"
 
+#include "llvm/Support/MathExtras.h"
+
 #include <algorithm>
 
 namespace rtorch::gemm {
@@ -48,6 +50,26 @@ Blocking chooseThinBlocking(const Target &target, int64_t elementBytes) {
   blocking.minColumns = 1024 * 4 / elementBytes;
   blocking.maxColumns = 2048 * 4 / elementBytes;
   return blocking;
+}
+
+void narrowTiles(Blocking &blocking, bool contiguousColumns, const Expr &m,
+                 const Expr &n, const Expr &k) {
+  // What a tile must have to do, so that starting it is nothing.
+  constexpr int64_t leastProducts = 1 << 18;
+  constexpr int64_t mostBytes = 1 << 19;
+  if (blocking.packedB)
+    return;
+  if (contiguousColumns)
+    blocking.minColumns = 128 * 4 / blocking.elementBytes;
+  if (!m.isConstant() || !n.isConstant() || !k.isConstant())
+    return;
+  int64_t inColumn = *m.constant() * *k.constant();
+  if (inColumn == 0 ||
+      *n.constant() * *k.constant() * blocking.elementBytes > mostBytes)
+    return;
+  int64_t panel = blocking.registers.columns();
+  int64_t columns = llvm::alignTo(llvm::divideCeil(leastProducts, inColumn), panel);
+  blocking.minColumns = std::clamp(columns, 2 * panel, blocking.minColumns);
 }
 
 static Expr roundUp(const Expr &value, int64_t multiple) {

@@ -65,6 +65,11 @@ Blocking chooseBlocking(const codegen::Target &target, int64_t elementBytes,
 /// The same for a product of few rows that reads rows of the right operand where they
 /// lie: a tile takes long runs of each.
 Blocking chooseThinBlocking(const codegen::Target &target, int64_t elementBytes);
+/// Lets tiles be narrower, so that threads share the work evenly, where packing part of
+/// the right operand reads few pages: those of an operand whose columns are contiguous
+/// in memory, and of a small one. `blocking` as of chooseBlocking.
+void narrowTiles(Blocking &blocking, bool contiguousColumns, const layout::Expr &m,
+                 const layout::Expr &n, const layout::Expr &k);
 
 /// Tiles of the grid of one product, ordered by columns first: tile t computes rows
 /// from (t mod rowTiles) * rows and columns from (t div rowTiles) * columns. 0 if the

@@ -72,6 +72,9 @@ public:
                 !rightSource().loadsAlongColumns();
     blocking_ = thin ? gemm::chooseThinBlocking(target, bytes)
                      : gemm::chooseBlocking(target, bytes, c_.packed);
+    if (!thin)
+      gemm::narrowTiles(blocking_, !c_.packed && rightSource().loadsAlongColumns(),
+                        c_.m, c_.n, c_.k);
     return blocking_;
   }
 

@@ -59,7 +59,8 @@ def Raise : Pass<"rt-raise", "::mlir::func::FuncOp"> {
   let description = [{
     Products with a matrix of weights become `rt.linear`, without the reshapes around
     them; products, softmax and product become `rt.attention`; `x * sigmoid(x)` becomes
-    `rt.silu`.
+    `rt.silu`. Sums of many small products, as the gradients of a recurrent layer's
+    weights are, become one product.
   }];
   let dependentDialects = ["::rtorch::rt::RtDialect"];
 }

@@ -19,6 +19,8 @@ void populateRaiseLinearPatterns(mlir::RewritePatternSet &patterns,
                                  const layout::Guards &guards);
 /// Constants that scale or shift channels, into the layer before them.
 void populateFoldScalePatterns(mlir::RewritePatternSet &patterns);
+/// Sums of many small products, or of many small sums, to one product or sum.
+void populateJoinTermsPatterns(mlir::RewritePatternSet &patterns);
 /// Product, softmax, product, to rt.attention.
 void populateRaiseAttentionPatterns(mlir::RewritePatternSet &patterns,
                                     const layout::Guards &guards);

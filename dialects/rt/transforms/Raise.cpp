@@ -37,6 +37,7 @@ struct RaisePass : impl::RaiseBase<RaisePass> {
     populateRaiseLinearPatterns(patterns, guards);
     populateRaiseAttentionPatterns(patterns, guards);
     populateFoldScalePatterns(patterns);
+    populateJoinTermsPatterns(patterns);
     patterns.add<MulToSilu>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

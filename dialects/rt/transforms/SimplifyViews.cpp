@@ -163,11 +163,35 @@ struct MergeClones : OpRewritePattern<CloneOp> {
   }
 };
 
+/// A reduction over dims of size 1 is a copy.
+struct ReduceNothing : OpInterfaceRewritePattern<ReductionOpInterface> {
+  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
+
+  LogicalResult matchAndRewrite(ReductionOpInterface op,
+                                PatternRewriter &rewriter) const override {
+    Value x = op->getOperand(0), result = op->getResult(0);
+    TensorType type = tensorType(x);
+    if (!llvm::all_of(op.getReducedDims(),
+                      [&](int64_t dim) { return type.getSize(dim).isConstant(1); }))
+      return rewriter.notifyMatchFailure(op, "something is reduced");
+    if (op.keepsReducedDims()) {
+      rewriter.replaceOpWithNewOp<CloneOp>(op, result.getType(), x);
+      return success();
+    }
+    if (tensorType(result).withRowMajorLayout() != result.getType())
+      return rewriter.notifyMatchFailure(op, "the result is not row-major");
+    Value copy = CloneOp::create(rewriter, op->getLoc(), type.withRowMajorLayout(), x);
+    rewriter.replaceOpWithNewOp<SqueezeOp>(op, result.getType(), copy,
+                                           op.getReducedDims());
+    return success();
+  }
+};
+
 } // namespace
 
 void populateSimplifyViewPatterns(RewritePatternSet &patterns, const Guards &guards) {
   MLIRContext *context = patterns.getContext();
-  patterns.add<DropRoundTrip, MergePermutes, MergeClones>(context);
+  patterns.add<DropRoundTrip, MergePermutes, MergeClones, ReduceNothing>(context);
   patterns.add<MergeViews, MergeExpands, ForwardClone>(context, guards);
 }
 

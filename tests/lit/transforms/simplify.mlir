@@ -187,3 +187,20 @@ func.func @constant_operand(%x: !rt.tensor<4x6xf32>) -> !rt.tensor<4x6xf32> {
   %y = rt.mul %x, %c : !rt.tensor<4x6xf32>, !rt.tensor<4x6xf32> -> !rt.tensor<4x6xf32>
   rt.return %y : !rt.tensor<4x6xf32>
 }
+
+// -----
+
+// A reduction over dims of size 1 is its operand, but not where a result would share memory with it.
+// CHECK-LABEL: func.func @reductions_of_nothing
+//  CHECK-SAME: (%[[X:.+]]: !rt.tensor<1x4x8xf32>)
+//  CHECK-NEXT: %[[C:.+]] = rt.clone %[[X]]
+//  CHECK-NEXT: %[[V:.+]] = rt.view %[[X]]
+//  CHECK-NEXT: %[[Y:.+]] = rt.relu %[[V]]
+//  CHECK-NEXT: rt.return %[[C]], %[[Y]]
+func.func @reductions_of_nothing(%x: !rt.tensor<1x4x8xf32>) -> (!rt.tensor<1x4x8xf32>, !rt.tensor<4x8xf32>) {
+  %c = rt.sum %x [0] keepdim true : !rt.tensor<1x4x8xf32> -> !rt.tensor<1x4x8xf32>
+  %m = rt.amax %x [0] keepdim true : !rt.tensor<1x4x8xf32> -> !rt.tensor<1x4x8xf32>
+  %v = rt.view %m : !rt.tensor<1x4x8xf32> -> !rt.tensor<4x8xf32>
+  %y = rt.relu %v : !rt.tensor<4x8xf32> -> !rt.tensor<4x8xf32>
+  rt.return %c, %y : !rt.tensor<1x4x8xf32>, !rt.tensor<4x8xf32>
+}
