@@ -53,8 +53,8 @@ def load_state_dict(
     checkpoint = _native.Checkpoint(os.fspath(path))
     if into is None:
         return _read(checkpoint)
-    is_module = isinstance(into, torch.nn.Module)
-    targets: Mapping[str, Any] = into.state_dict() if is_module else into
+    module = into if isinstance(into, torch.nn.Module) else None
+    targets: Mapping[str, Any] = into if module is None else module.state_dict()
     foreign = [name for name, x in targets.items() if not isinstance(x, torch.Tensor)]
     if foreign:
         raise TypeError(f"expected tensors, but {', '.join(map(repr, foreign))} is none")
@@ -65,8 +65,8 @@ def load_state_dict(
     # writes are seen by autograd.
     read = {name: torch.empty(x.shape, dtype=x.dtype) for name, x in targets.items()}
     checkpoint.load_into(list(read.items()), strict)
-    if is_module:
-        into.load_state_dict(read, strict=strict)
+    if module is not None:
+        module.load_state_dict(read, strict=strict)
     else:
         with torch.no_grad():
             for name, x in read.items():

@@ -47,7 +47,9 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(model: Any, *inputs: Any, options: dict[str, Any] | None = None, **kwargs: Any):
+def explain(
+    model: Any, *inputs: Any, options: dict[str, Any] | None = None, **kwargs: Any
+) -> Explanation:
     """Compiles `model` for the inputs, runs it once, and tells what was done.
 
     The model's own compiled state is not touched; Dynamo's caches are reset.

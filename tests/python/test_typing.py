@@ -42,12 +42,29 @@ def run(tmp_path, *command):
     return done.returncode, done.stdout + done.stderr
 
 
-def config(tmp_path):
-    # PyTorch's own sources are not ours to check.
-    text = "[mypy]\nstrict = True\n[mypy-torch.*]\nfollow_imports = skip\n"
-    text += "follow_imports_for_stubs = True\n[mypy-rtorch.*]\nignore_errors = True\n"
-    (tmp_path / "mypy.ini").write_text(text)
+# PyTorch's own sources are not ours to check; what comes from it is Any.
+SKIPPED = """
+[mypy-torch.*]
+follow_imports = skip
+follow_imports_for_stubs = True
+[mypy-sympy.*]
+ignore_missing_imports = True
+"""
+
+
+def config(tmp_path, *settings, ours="ignore_errors = True"):
+    lines = ["[mypy]", "strict = True", *settings, SKIPPED, "[mypy-rtorch.*]", ours]
+    (tmp_path / "mypy.ini").write_text("\n".join(lines))
     return tmp_path / "mypy.ini"
+
+
+def test_the_package_is_strictly_typed(tmp_path):
+    any_is_torch = ("warn_return_any = False", "disallow_subclassing_any = False")
+    status, output = run(
+        tmp_path, "-m", "mypy",
+        "--config-file", config(tmp_path, *any_is_torch, ours=""), "-p", "rtorch",
+    )  # fmt: skip
+    assert status == 0, output
 
 
 def test_stubs_are_what_the_modules_are(tmp_path):
