@@ -15,6 +15,7 @@ from . import _native, _random, _report
 from ._options import Options
 from ._partition import compile_module, warn_of
 from ._report import GraphReport, Report
+from ._traces import CompiledTrace, TraceCache
 
 
 def rtorch(
@@ -33,8 +34,10 @@ def rtorch(
     chosen = Options.of(options)
     report = _report.begin()
 
+    traces = TraceCache(module, example_inputs, chosen, report)
+
     def compiler(kind: str) -> Callable[..., Any]:
-        return lambda graph, inputs: _compile(graph, kind, chosen, report)
+        return traces.compiler(kind, lambda graph, _: _compile(graph, kind, chosen, report))
 
     backend = aot_autograd(
         fw_compiler=compiler("forward"),
@@ -44,7 +47,7 @@ def rtorch(
         partition_fn=min_cut_rematerialization_partition,
         keep_inference_input_mutations=True,
     )
-    with _steps_of_recurrent_layers(module):
+    with _steps_of_recurrent_layers(module), traces.in_use():
         return backend(module, example_inputs)
 
 
@@ -56,9 +59,7 @@ def _steps_of_recurrent_layers(module: fx.GraphModule) -> contextlib.AbstractCon
     return contextlib.nullcontext()
 
 
-def _compile(
-    module: fx.GraphModule, kind: str, options: Options, report: Report
-) -> Callable[..., Any]:
+def _compile(module: fx.GraphModule, kind: str, options: Options, report: Report) -> CompiledTrace:
     entry = GraphReport(kind)
     report.graphs.append(entry)
     module, seeds = _random.with_seeds(module)
@@ -66,14 +67,7 @@ def _compile(
     warn_of(entry)
     if options.record:
         _report.record(entry, options)
-
-    def call(args: list[Any]) -> Any:
-        results = compiled(*args, _random.draw(seeds)) if seeds else compiled(*args)
-        args.clear()  # what only the graph still needed can go
-        return results
-
-    call._boxed_call = True
-    return call
+    return CompiledTrace(compiled, seeds, entry)
 
 
 @cache

@@ -12,8 +12,11 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
+from typing import Any
 
 from . import _archive, _native
 from ._graph import Serialized
@@ -21,14 +24,14 @@ from ._options import Options
 
 
 @cache
-def _compiler_identity() -> str:
+def compiler_identity() -> str:
     """What distinguishes one build of the compiler from another."""
     stat = os.stat(_native.__file__)
     return f"{_native.version()} {_native.llvm_description()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 @cache
-def _host() -> str:
+def host() -> str:
     """The features that code for "native" may use."""
     try:
         with open("/proc/cpuinfo") as lines:
@@ -56,8 +59,8 @@ def key_parts(graph: Serialized, options: Options) -> dict[str, str]:
         "constants": constants.hexdigest(),
         "target": options.target_cpu,
         "winograd": str(options.winograd),
-        "host": _hash(_host()) if options.target_cpu == "native" else "",
-        "compiler": _compiler_identity(),
+        "host": _hash(host()) if options.target_cpu == "native" else "",
+        "compiler": compiler_identity(),
     }
 
 
@@ -75,7 +78,7 @@ class Cache:
     def __init__(self, folder: Path, limit: int):
         self.folder, self.limit = folder, limit
 
-    def find(self, key: str) -> tuple[Path, dict] | None:
+    def find(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         """The module and its report, which become the most recently used."""
         path = self.folder / f"{key}.rtm"
         try:
@@ -85,7 +88,7 @@ class Cache:
             return None
         return path, report
 
-    def add(self, name: str, parts: dict[str, str], module: Path, report: dict) -> Path:
+    def add(self, name: str, parts: dict[str, str], module: Path, report: dict[str, Any]) -> Path:
         """Moves `module`, a file in the folder, to its place. What its key is made of stays
         beside it, for `rtorch-store why-miss`.
         """
@@ -115,15 +118,26 @@ class Cache:
         os.replace(temporary, path)
 
     def _prune(self, keep: Path) -> None:
-        found = []
-        for path in self.folder.glob("*.rtm"):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
+        for path in remove_oldest(self.folder.glob("*.rtm"), self.limit, keep):
+            self.remove(path.stem)
+
+
+def remove_oldest(files: Iterable[Path], limit: int, keep: Path | None = None) -> list[Path]:
+    """Removes what was not used for longest, until the rest has `limit` bytes; what went."""
+    found = []
+    for path in files:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            if S_ISREG(stat.st_mode):
                 found.append((stat.st_mtime_ns, stat.st_size, path))
-        size = sum(each[1] for each in found)
-        for _, bytes_, path in sorted(found):
-            if size <= self.limit:
-                break
-            if path != keep:
-                size -= bytes_
-                self.remove(path.stem)
+    size = sum(each[1] for each in found)
+    removed = []
+    for _, bytes_, path in sorted(found):
+        if size <= limit:
+            break
+        if path != keep:
+            size -= bytes_
+            removed.append(path)
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return removed

@@ -15,7 +15,7 @@ from torch import fx
 from . import _archive, _native
 from ._cache import Cache, key_of, key_parts
 from ._errors import CompileError, LayoutError, ModuleError, UnsupportedOpError
-from ._graph import Serialized, serialize, value_of
+from ._graph import Calling, Serialized, serialize, value_of
 from ._options import Options
 
 _MOST_VARIANTS = 16
@@ -30,7 +30,7 @@ class Compilation:
     """What a graph was compiled to, and what that cost."""
 
     module: Any
-    graph: Serialized
+    calling: Calling
     report: dict[str, Any]
     key: str = ""
     cached: bool = False
@@ -51,18 +51,15 @@ def compile_serialized(graph: Serialized, name: str, options: Options) -> Compil
     with tempfile.TemporaryDirectory(prefix="rtorch-") as folder:
         path = Path(folder) / "module.rtm"
         report = _compile_to(graph, name, path, options)
-        return Compilation(_native.Module(str(path)), graph, report)
+        return Compilation(_native.Module(str(path)), graph.calling, report)
 
 
 def _through_cache(graph: Serialized, name: str, options: Options) -> Compilation:
     cache = Cache(options.cache_path(), options.cache_bytes)
     parts = key_parts(graph, options)
     key = key_of(parts)
-    if found := cache.find(key):
-        try:
-            return Compilation(_native.Module(str(found[0])), graph, found[1], key, cached=True)
-        except ModuleError:  # damaged: compile it again
-            cache.remove(key)
+    if found := find_compiled(key, graph.calling, options):
+        return found
     temporary = cache.temporary()
     try:
         report = _compile_to(graph, name, temporary, options)
@@ -71,7 +68,18 @@ def _through_cache(graph: Serialized, name: str, options: Options) -> Compilatio
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return Compilation(module, graph, report, key)
+    return Compilation(module, graph.calling, report, key)
+
+
+def find_compiled(key: str, calling: Calling, options: Options) -> Compilation | None:
+    """What the cache has under the key."""
+    cache = Cache(options.cache_path(), options.cache_bytes)
+    if found := cache.find(key):
+        try:
+            return Compilation(_native.Module(str(found[0])), calling, found[1], key, cached=True)
+        except ModuleError:  # damaged: compile it again
+            cache.remove(key)
+    return None
 
 
 def _compile_to(graph: Serialized, name: str, output: Path, options: Options) -> dict[str, Any]:
@@ -106,7 +114,6 @@ class CompiledGraph:
         self._lock = threading.Lock()
         self.variants: dict[tuple[int, ...], Compilation] = {}
         self._symbols = _symbol_places(module)
-        self._single = not isinstance(_output(module), tuple | list)
         self.why_each_size = ""
         """Why the graph is compiled for each of its sizes; empty: it is not."""
         try:
@@ -118,6 +125,22 @@ class CompiledGraph:
             self.why_each_size = error.message
         if not self._symbols:
             self._traced = None
+
+    @classmethod
+    def of(cls, compilation: Compilation, name: str, options: Options) -> "CompiledGraph":
+        """A graph of one compilation, which holds for all of its sizes."""
+        graph = cls.__new__(cls)
+        graph._options, graph._name, graph._relayout = options, name, True
+        graph._traced, graph._symbols = None, {}
+        graph._lock = threading.Lock()
+        graph.variants, graph.why_each_size = {}, ""
+        graph.compilation = compilation
+        return graph
+
+    @property
+    def is_one_module(self) -> bool:
+        """Whether one module serves all calls, and the cache has it."""
+        return not self._symbols and bool(self.compilation.key)
 
     def __call__(self, *args: Any) -> Any:
         if self.why_each_size:
@@ -136,15 +159,15 @@ class CompiledGraph:
         return sum(each.module.copies for each in every.values())
 
     def _run(self, compilation: Compilation, args: Sequence[Any]) -> Any:
-        graph = compilation.graph
+        calling = compilation.calling
         results = compilation.module.call(
-            [args[i] for i in graph.inputs], torch.get_num_threads(), self._relayout
+            [args[i] for i in calling.inputs], torch.get_num_threads(), self._relayout
         )
         outputs = tuple(
             results[x] if kind == "result" else args[x] if kind == "input" else x
-            for kind, x in graph.outputs
+            for kind, x in calling.outputs
         )
-        return outputs[0] if self._single else outputs
+        return outputs[0] if calling.single else outputs
 
     def _variant(self, args: Sequence[Any]) -> Compilation:
         return self._compile_for(
@@ -160,11 +183,6 @@ class CompiledGraph:
                 graph = serialize(self._traced, values)
                 self.variants[key] = compile_serialized(graph, self._name, self._options)
             return self.variants[key]
-
-
-def _output(module: fx.GraphModule) -> Any:
-    [node] = [node for node in module.graph.nodes if node.op == "output"]
-    return node.args[0]
 
 
 def _traced_sizes(symbols: Mapping[Any, Any]) -> dict[Any, int]:

@@ -47,20 +47,27 @@ class GraphError(Exception):
         self.node = node
 
 
+@dataclass(frozen=True)
+class Calling:
+    """How a call of the compiled module relates to one of the FX graph."""
+
+    inputs: list[int]
+    """For each argument of the module: which placeholder it is."""
+    outputs: list[Any]
+    """The output of the graph, flattened: ("result", i), ("input", i) or ("value", v)."""
+    single: bool
+    """Whether the graph returns its one output without a tuple around it."""
+
+
 @dataclass
 class Serialized:
-    """A graph as JSON, and how a call of the compiled module relates to the FX graph."""
+    """A graph as JSON, and how it is called."""
 
     program: dict[str, Any]
     """What an archive's models/model.json holds."""
     constants: dict[str, torch.Tensor]
     """Tensors that are part of the program, by name."""
-    inputs: list[int]
-    """For each argument of the module: which placeholder it is."""
-    outputs: list[Any]
-    """The output of the graph, flattened: ("result", i), ("input", i) or ("value", v)."""
-    mutated: list[int] = field(default_factory=list)
-    """Placeholders that the graph writes to."""
+    calling: Calling
     signature: list[str] = field(default_factory=list)
     """The module's arguments, for people: dtype, sizes and strides of each."""
 
@@ -106,7 +113,9 @@ class _Writer:
         self.shape_env: Any = None
 
     def write(self) -> Serialized:
-        nodes, outputs, mutated = [], [], []
+        nodes: list[dict[str, Any]] = []
+        outputs: list[tuple[str, Any]] = []
+        single = False
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
@@ -114,17 +123,18 @@ class _Writer:
                 self._constant(node)
             elif node.op == "output":
                 outputs = self._outputs(node)
+                single = not isinstance(node.args[0], tuple | list)
             elif node.op == "call_function":
                 if not _is_getitem(node):
                     nodes.append(self._call(node))
             else:
                 raise GraphError(node, f"a {node.op} is no part of a graph of ATen calls")
-        mutated = [self.placeholders.index(n) for n in self._mutated()]
         results = [entry for kind, entry in outputs if kind == "result"]
         program = self._program(nodes, results)
         count = iter(range(len(results)))
         plan = [(k, next(count) if k == "result" else v) for k, v in outputs]
-        return Serialized(program, self.constants, self.arguments, plan, mutated, self.signature)
+        calling = Calling(self.arguments, plan, single)
+        return Serialized(program, self.constants, calling, self.signature)
 
     # --- inputs ---------------------------------------------------------------
 
@@ -156,16 +166,6 @@ class _Writer:
         self.input_specs.append(
             {"tensor_constant": {"arg": argument["as_tensor"], "tensor_constant_name": node.name}}
         )
-
-    def _mutated(self) -> list[fx.Node]:
-        found = []
-        for node in self.module.graph.nodes:
-            if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
-                for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
-                    is_written = argument.alias_info is not None and argument.alias_info.is_write
-                    if is_written and value in self.placeholders and value not in found:
-                        found.append(value)
-        return found
 
     # --- outputs --------------------------------------------------------------
 

@@ -282,7 +282,8 @@ def _writes(node: fx.Node) -> bool:
 def _reordered(
     module: fx.GraphModule, order: list[fx.Node]
 ) -> tuple[fx.GraphModule, dict[fx.Node, fx.Node]]:
-    graph, copies = fx.Graph(), {}
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
     others = [n for n in module.graph.nodes if n.op in ("placeholder", "get_attr")]
     [output] = [n for n in module.graph.nodes if n.op == "output"]
     for node in [*others, *order, output]:
