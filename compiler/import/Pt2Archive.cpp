@@ -1,7 +1,9 @@
 #include "compiler/import/Pt2Archive.h"
+
 #include "compiler/import/GraphReader.h"
 #include "compiler/import/JsonReader.h"
 #include "compiler/import/MetaReader.h"
+#include "runtime/layout/Layout.h"
 
 #include <algorithm>
 
@@ -201,8 +203,12 @@ Pt2Archive::payloads(std::string_view program, PayloadFolder folder,
     Payload &payload = entry->second.payload;
     payload.bytes = bytes->bytes;
     payload.aligned = reinterpret_cast<uintptr_t>(bytes->bytes.data()) % 64 == 0;
-    payload.storage =
-        storages.emplace(path, static_cast<uint32_t>(storages.size())).first->second;
+    // The exporter gives all tensors without elements one file; they share nothing.
+    bool empty = layout::numel(payload.meta.sizes).isConstant(0);
+    payload.storage = storages
+                          .emplace(empty ? path + ':' + fqn : path,
+                                   static_cast<uint32_t>(storages.size()))
+                          .first->second;
     if (Status status = checkLength(fqn, entry->second); !status)
       return status.error();
     result.emplace(fqn, std::move(payload));

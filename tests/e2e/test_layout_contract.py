@@ -518,3 +518,22 @@ def test_a_size_that_must_be_divisible(tmp_path):
     compiled.check(torch.randn(20))
     with pytest.raises(capi.RtorchError, match="RT_LAYOUT_(CHECK|SIZE)"):  # noqa: RUF043
         compiled(torch.randn(21))
+
+
+def test_buffers_without_elements_share_nothing(tmp_path):
+    """The exporter gives them one storage: writing to one is no write to the other."""
+
+    class Buffers(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("kept", torch.zeros(4, 0).T)
+            self.register_buffer("written", torch.zeros(0, 3))
+
+        def forward(self, x):
+            self.written.add_(1)
+            return x + self.kept.sum()
+
+    compiled = compile_for(tmp_path, Buffers(), torch.randn(2))
+    x = torch.randn(2)
+    assert torch.equal(compiled.instance.run([x])[0], x)
+    assert list(compiled.instance.states()) == ["written"]
