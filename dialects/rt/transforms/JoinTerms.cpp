@@ -39,7 +39,8 @@ SmallVector<Value> termsOf(AddOp root) {
   while (!open.empty()) {
     Value value = open.pop_back_val();
     auto add = value.getDefiningOp<AddOp>();
-    if (add && add->hasOneUse() && isPlain(add)) {
+    if (add && add->hasOneUse() && isPlain(add) &&
+        add->getBlock() == root->getBlock()) {
       open.push_back(add.getB());
       open.push_back(add.getA());
     } else {
@@ -119,7 +120,9 @@ Value joinProducts(const Joiner &joiner, ArrayRef<Value> terms) {
 /// The sum over the first dim that the value is, maybe with other sizes; null if it is
 /// none that only this term needs.
 SumOp totalOf(Value value) {
-  if (auto view = value.getDefiningOp<ViewOp>(); view && view->hasOneUse())
+  if (auto view = value.getDefiningOp<ViewOp>();
+      view && view->hasOneUse() &&
+      view.getSource().getParentBlock() == view->getBlock())
     value = view.getSource();
   auto sum = value.getDefiningOp<SumOp>();
   return sum && sum->hasOneUse() && sum.getDims() == ArrayRef<int64_t>{0} ? sum
@@ -172,7 +175,9 @@ private:
                             PatternRewriter &rewriter) {
     SmallVector<Value> alike, others;
     for (Value term : terms) {
-      bool fits = kind.isTerm(term, alike.empty() ? Value() : alike.front());
+      // What a loop's body takes from outside stays outside.
+      bool fits = term.getParentBlock() == root->getBlock() &&
+                  kind.isTerm(term, alike.empty() ? Value() : alike.front());
       (fits ? alike : others).push_back(term);
     }
     if (alike.size() < kFewest ||
