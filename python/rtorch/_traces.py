@@ -5,6 +5,7 @@ forward and a backward graph, and hold what AOTAutograd knows of how to call the
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -103,6 +104,9 @@ class _Failed(OutputCode):
 
 
 _in_use: ContextVar[tuple[Options, Report]] = ContextVar("rtorch_traces")
+# PyTorch's settings are the process's: Dynamo compiles one graph at a time, but whoever
+# calls the backend without it may not.
+_SETTINGS = threading.RLock()
 
 
 class TraceCache:
@@ -154,6 +158,7 @@ class TraceCache:
         token = _in_use.set((self._options, self._report))
         try:
             with (
+                _SETTINGS,
                 torch._functorch.config.patch(
                     bundled_autograd_cache=True, force_non_lazy_backward_lowering=True
                 ),
@@ -181,7 +186,7 @@ def _is_told_by_its_key(module: fx.GraphModule, example_inputs: Sequence[Any]) -
             if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
                 return False
             continue
-        if is_traceable_wrapper_subclass(value):
+        if value.layout != torch.strided or is_traceable_wrapper_subclass(value):
             return False
         if any(isinstance(n, torch.SymInt) for n in (*value.size(), *value.stride())):
             return False
