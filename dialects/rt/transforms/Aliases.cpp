@@ -56,6 +56,21 @@ TensorType withLayout(TensorType type, const Layout &layout) {
   return TensorType::get(type.getContext(), layout, type.getElementType());
 }
 
+Value transposeMatrices(OpBuilder &builder, Location loc, Value value) {
+  TensorType type = tensorType(value);
+  auto order = llvm::to_vector(llvm::seq<int64_t>(0, type.getRank()));
+  std::swap(order[order.size() - 1], order[order.size() - 2]);
+  layout::Layout layout = layout::permuteDims(type.getLayout(), order);
+  return PermuteOp::create(builder, loc, withLayout(type, layout), value, order);
+}
+
+Value transposedMatrix(Value value) {
+  auto permute = value.getDefiningOp<PermuteOp>();
+  return permute && permute.getPermutation() == ArrayRef<int64_t>{1, 0}
+             ? permute.getSource()
+             : Value();
+}
+
 Value makeRowMajor(OpBuilder &builder, Location loc, Value value) {
   TensorType type = tensorType(value);
   if (type.isRowMajor())

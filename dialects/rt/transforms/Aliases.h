@@ -43,6 +43,13 @@ TensorType withLayout(TensorType type, const layout::Layout &layout);
 mlir::Value replayView(mlir::OpBuilder &builder, ViewOpInterface view,
                        mlir::Value source, const layout::Guards &guards);
 
+/// Swaps the last two dims by a view.
+mlir::Value transposeMatrices(mlir::OpBuilder &builder, mlir::Location loc,
+                              mlir::Value value);
+
+/// The matrix (of rank 2) that `value` is such a view of; null if it is none.
+mlir::Value transposedMatrix(mlir::Value value);
+
 /// A row-major copy of `value`, or itself if it is one.
 mlir::Value makeRowMajor(mlir::OpBuilder &builder, mlir::Location loc,
                          mlir::Value value);

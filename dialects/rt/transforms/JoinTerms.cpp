@@ -1,6 +1,7 @@
 // Sums that grow term by term over the steps of a sequence, as the gradients of a
 // recurrent layer's weight and bias do: `a1 @ b1 + a2 @ b2 + ...` is one product of
 // joined factors, and needs neither the terms in memory nor a launch for each.
+#include "dialects/rt/transforms/Aliases.h"
 #include "dialects/rt/transforms/Patterns.h"
 
 using namespace mlir;
@@ -50,11 +51,6 @@ SmallVector<Value> termsOf(AddOp root) {
   return terms;
 }
 
-bool isTransposed(Value matrix) {
-  auto permute = matrix.getDefiningOp<PermuteOp>();
-  return permute && permute.getPermutation() == ArrayRef<int64_t>{1, 0};
-}
-
 struct Joiner {
   PatternRewriter &b;
   Location loc;
@@ -68,20 +64,12 @@ struct Joiner {
     return CatOp::create(b, loc, type, parts, dim);
   }
 
-  /// [m, k1], [m, k2], ... as [m, k1 + k2 + ...], in the layout that most have.
+  /// [m, k1], [m, k2], ... as [m, k1 + k2 + ...]; transposed if all of them are.
   Value catColumns(ArrayRef<Value> parts) const {
-    if (!llvm::all_of(parts, isTransposed))
+    SmallVector<Value> sources = llvm::map_to_vector(parts, transposedMatrix);
+    if (!llvm::all_of(sources, [](Value source) { return !!source; }))
       return cat(parts, 1);
-    SmallVector<Value> sources = llvm::map_to_vector(parts, [](Value part) -> Value {
-      return part.getDefiningOp<PermuteOp>().getSource();
-    });
-    Value joined = cat(sources, 0);
-    SmallVector<int64_t> swap = {1, 0};
-    TensorType type = tensorType(joined);
-    layout::Layout layout = layout::permuteDims(type.getLayout(), swap);
-    return PermuteOp::create(
-        b, loc, TensorType::get(b.getContext(), layout, type.getElementType()), joined,
-        swap);
+    return transposeMatrices(b, loc, cat(sources, 0));
   }
 };
 

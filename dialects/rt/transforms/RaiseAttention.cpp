@@ -277,16 +277,6 @@ double lowOf(const Mask &mask) {
 // Rewriting
 //===----------------------------------------------------------------------===//
 
-/// Swaps the last two dims by a view.
-Value transposed(Value value, PatternRewriter &rewriter) {
-  SmallVector<int64_t> order =
-      llvm::to_vector(llvm::seq<int64_t>(0, tensorType(value).getRank()));
-  std::swap(order[order.size() - 1], order[order.size() - 2]);
-  layout::Layout layout = layout::permuteDims(tensorType(value).getLayout(), order);
-  return PermuteOp::create(rewriter, value.getLoc(),
-                           withLayout(tensorType(value), layout), value, order);
-}
-
 bool sameLeadingSizes(Value a, Value b) {
   Dims x = tensorType(a).getSizes(), y = tensorType(b).getSizes();
   return x.size() == y.size() && x.size() >= 2 &&
@@ -432,7 +422,8 @@ struct MatmulToAttention : OpRewritePattern<MatmulOp> {
     MaskBuilder masks(rewriter, op.getLoc(), dtype, guards_);
     if (!masks.build(parts))
       return rewriter.notifyMatchFailure(op, "the masks are not of one kind");
-    Value key = transposed(parts.transposedKey, rewriter);
+    Value key =
+        transposeMatrices(rewriter, parts.transposedKey.getLoc(), parts.transposedKey);
     TensorType type = resultType(op, parts.query);
     // Causal masks leave every row its first key.
     bool nanRows = !parts.safe && masks.mayHideRows();

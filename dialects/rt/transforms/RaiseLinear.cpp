@@ -46,21 +46,14 @@ Value commonMatrix(Value value) {
   return tensorType(value).getRank() == 2 ? value : Value();
 }
 
-bool isTranspose(PermuteOp permute) {
-  return permute && permute.getPermutation() == ArrayRef<int64_t>{1, 0};
-}
-
 /// The matrix of which `matrix` is the transposed view; a parameter that is not
 /// transposed gets such a view. Null for other tensors.
 Value transposedWeight(Value matrix, Location loc, PatternRewriter &rewriter) {
-  if (auto permute = matrix.getDefiningOp<PermuteOp>(); isTranspose(permute))
-    return permute.getSource();
+  if (Value source = transposedMatrix(matrix))
+    return source;
   if (!aliasBase(matrix).getDefiningOp<ParameterOp>())
     return {};
-  SmallVector<int64_t> swap = {1, 0};
-  layout::Layout layout = layout::permuteDims(tensorType(matrix).getLayout(), swap);
-  return PermuteOp::create(rewriter, loc, withLayout(tensorType(matrix), layout),
-                           matrix, swap);
+  return transposeMatrices(rewriter, loc, matrix);
 }
 
 /// `matmul(x, permute(w))`, also with `w` repeated for every batch, is `linear(x, w)`.
