@@ -354,8 +354,7 @@ LogicalResult ProgramTranslator::checkDtype(const Graph &graph, const Node &node
   for (const NamedArgument &input : node.arguments)
     for (ValueId operand : translate::referencesOf(input.value))
       if (const TensorMeta *tensor = graph.value(operand).tensor();
-          tensor && translate::isSupported(tensor->dtype) &&
-          translate::isFloat(tensor->dtype))
+          tensor && translate::isFloat(tensor->dtype))
         return success(); // its dtype decides, by eager's rules
   return emitError(locationOf(&context_, node))
          << "gives " << rt::tensorType(value).getElementType()

@@ -57,8 +57,6 @@ void narrowTiles(Blocking &blocking, bool contiguousColumns, const Expr &m,
   // What a tile must have to do, so that starting it is nothing.
   constexpr int64_t leastProducts = 1 << 18;
   constexpr int64_t mostBytes = 1 << 19;
-  if (blocking.packedB)
-    return;
   if (contiguousColumns)
     blocking.minColumns = 128 * 4 / blocking.elementBytes;
   if (!m.isConstant() || !n.isConstant() || !k.isConstant())

@@ -67,7 +67,7 @@ Blocking chooseBlocking(const codegen::Target &target, int64_t elementBytes,
 Blocking chooseThinBlocking(const codegen::Target &target, int64_t elementBytes);
 /// Lets tiles be narrower, so that threads share the work evenly, where packing part of
 /// the right operand reads few pages: those of an operand whose columns are contiguous
-/// in memory, and of a small one. `blocking` as of chooseBlocking.
+/// in memory, and of a small one. `blocking` as of chooseBlocking, not packed ahead.
 void narrowTiles(Blocking &blocking, bool contiguousColumns, const layout::Expr &m,
                  const layout::Expr &n, const layout::Expr &k);
 

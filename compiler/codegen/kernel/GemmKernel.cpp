@@ -67,14 +67,13 @@ public:
   GemmKernel(KernelState &state, const Contraction &c) : state_(state), c_(c) {}
 
   const gemm::Blocking &chooseBlocking(const Target &target, int64_t bytes) {
-    bool thin = !c_.packed && c_.m.isConstant() &&
-                *c_.m.constant() <= gemm::maxThinRows &&
-                !rightSource().loadsAlongColumns();
-    blocking_ = thin ? gemm::chooseThinBlocking(target, bytes)
-                     : gemm::chooseBlocking(target, bytes, c_.packed);
-    if (!thin)
-      gemm::narrowTiles(blocking_, !c_.packed && rightSource().loadsAlongColumns(),
-                        c_.m, c_.n, c_.k);
+    if (c_.packed)
+      return blocking_ = gemm::chooseBlocking(target, bytes, /*packedB=*/true);
+    bool alongColumns = rightSource().loadsAlongColumns();
+    if (!alongColumns && c_.m.isConstant() && *c_.m.constant() <= gemm::maxThinRows)
+      return blocking_ = gemm::chooseThinBlocking(target, bytes);
+    blocking_ = gemm::chooseBlocking(target, bytes, /*packedB=*/false);
+    gemm::narrowTiles(blocking_, alongColumns, c_.m, c_.n, c_.k);
     return blocking_;
   }
 

@@ -147,8 +147,7 @@ ScalarType Call::defaultFloat() const {
   for (const Argument &output : node.outputs)
     if (auto *ref = std::get_if<TensorRef>(&output))
       if (const TensorMeta *meta = graph.value(ref->id).tensor())
-        return isSupported(meta->dtype) && isFloat(meta->dtype) ? meta->dtype
-                                                                : ScalarType::Float;
+        return isFloat(meta->dtype) ? meta->dtype : ScalarType::Float;
   return ScalarType::Float;
 }
 
