@@ -118,12 +118,12 @@ class Cache:
         os.replace(temporary, path)
 
     def _prune(self, keep: Path) -> None:
-        for path in remove_oldest(self.folder.glob("*.rtm"), self.limit, keep):
+        for path in oldest_beyond(self.limit, self.folder.glob("*.rtm"), keep):
             self.remove(path.stem)
 
 
-def remove_oldest(files: Iterable[Path], limit: int, keep: Path | None = None) -> list[Path]:
-    """Removes what was not used for longest, until the rest has `limit` bytes; what went."""
+def oldest_beyond(limit: int, files: Iterable[Path], keep: Path | None = None) -> list[Path]:
+    """The files that must go, oldest first, so that the rest has `limit` bytes; not `keep`."""
     found = []
     for path in files:
         with contextlib.suppress(OSError):
@@ -131,13 +131,11 @@ def remove_oldest(files: Iterable[Path], limit: int, keep: Path | None = None) -
             if S_ISREG(stat.st_mode):
                 found.append((stat.st_mtime_ns, stat.st_size, path))
     size = sum(each[1] for each in found)
-    removed = []
+    beyond = []
     for _, bytes_, path in sorted(found):
         if size <= limit:
             break
         if path != keep:
             size -= bytes_
-            removed.append(path)
-            with contextlib.suppress(OSError):
-                path.unlink()
-    return removed
+            beyond.append(path)
+    return beyond

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ class Compilation:
     report: dict[str, Any]
     key: str = ""
     cached: bool = False
-    names: list[str] = field(default_factory=list)
 
 
 def compile_serialized(graph: Serialized, name: str, options: Options) -> Compilation:
@@ -107,35 +106,36 @@ class CompiledGraph:
     """
 
     def __init__(
-        self, module: fx.GraphModule, name: str, options: Options, *, relayout: bool
+        self,
+        module: fx.GraphModule | None,
+        name: str,
+        options: Options,
+        *,
+        relayout: bool,
+        found: Compilation | None = None,
     ) -> None:
+        """Compiles `module`; where the one module that serves all calls is `found` already,
+        there is nothing to compile and `module` is None.
+        """
         self._options, self._name, self._relayout = options, name, relayout
-        self._traced: fx.GraphModule | None = module
+        self._traced = module
         self._lock = threading.Lock()
         self.variants: dict[tuple[int, ...], Compilation] = {}
-        self._symbols = _symbol_places(module)
+        self._symbols = {} if module is None else _symbol_places(module)
         self.why_each_size = ""
         """Why the graph is compiled for each of its sizes; empty: it is not."""
-        try:
-            self.compilation = compile_serialized(serialize(module), name, options)
-        except CompileError as error:
-            if not self._symbols or isinstance(error, UnsupportedOpError):
-                raise
-            self.compilation = self._compile_for(_traced_sizes(self._symbols))
-            self.why_each_size = error.message
+        self.compilation = found or self._compile()
         if not self._symbols:
             self._traced = None
 
-    @classmethod
-    def of(cls, compilation: Compilation, name: str, options: Options) -> "CompiledGraph":
-        """A graph of one compilation, which holds for all of its sizes."""
-        graph = cls.__new__(cls)
-        graph._options, graph._name, graph._relayout = options, name, True
-        graph._traced, graph._symbols = None, {}
-        graph._lock = threading.Lock()
-        graph.variants, graph.why_each_size = {}, ""
-        graph.compilation = compilation
-        return graph
+    def _compile(self) -> Compilation:
+        try:
+            return compile_serialized(serialize(self._traced), self._name, self._options)
+        except CompileError as error:
+            if not self._symbols or isinstance(error, UnsupportedOpError):
+                raise
+            self.why_each_size = error.message
+            return self._compile_for(_traced_sizes(self._symbols))
 
     @property
     def is_one_module(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._dynamo.utils import counters
 from torch._functorch._aot_autograd import autograd_cache
 from torch._functorch._aot_autograd.autograd_cache import BypassAOTAutogradCache, FXGraphCacheMiss
 from torch._functorch._aot_autograd.schemas import SerializableAOTDispatchCompiler
@@ -25,7 +26,7 @@ from torch._inductor.output_code import OutputCode
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from . import _random, _report
-from ._cache import compiler_identity, host, remove_oldest
+from ._cache import compiler_identity, host, oldest_beyond
 from ._compile import CompiledGraph, find_compiled
 from ._graph import Calling
 from ._options import Options
@@ -77,7 +78,7 @@ class CompiledTrace(OutputCode):
         if found is None:
             report.graphs.clear()  # all are compiled again
             raise FXGraphCacheMiss(f"the module {kept.key} is no longer in the cache")
-        self._compiled = CompiledGraph.of(found, kept.kind, options)
+        self._compiled = CompiledGraph(None, kept.kind, options, relayout=True, found=found)
         self._entry = GraphReport(kept.kind, kept.nodes, kept.nodes, partitions=[self._compiled])
         self._entry.seconds = time.perf_counter() - begin
         report.graphs.append(self._entry)
@@ -88,19 +89,13 @@ class CompiledTrace(OutputCode):
         pass
 
 
-class _Failed(OutputCode):
-    """A backward graph that could not be compiled: says so where it is needed."""
+def _refusing(error: Exception) -> CompiledTrace:
+    """In place of a backward graph that could not be compiled: says so where it is needed."""
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self._boxed_call = True
-        self._error = error
+    def refuse(*args: Any) -> Any:
+        raise error
 
-    def __call__(self, args: list[Any]) -> Any:
-        raise self._error
-
-    def prepare_for_serialization(self) -> None:
-        raise BypassAOTAutogradCache("the backward graph could not be compiled")
+    return CompiledTrace(refuse, 0, GraphReport("backward"))
 
 
 _in_use: ContextVar[tuple[Options, Report]] = ContextVar("rtorch_traces")
@@ -135,16 +130,16 @@ class TraceCache:
         if kind != "backward":
             return SerializableAOTDispatchCompiler(CompiledTrace, compile_)
 
-        def compile_backward(graph: fx.GraphModule, inputs: Sequence[Any]) -> OutputCode:
+        def compile_backward(graph: fx.GraphModule, inputs: Sequence[Any]) -> CompiledTrace:
             # rtorch keeps what is saved for backward. Compiled before the first call, the graph
             # would otherwise refuse one with retain_graph.
             torch._guards.TracingContext.get().fw_metadata.bw_donated_idxs = []
             try:
                 return compile_(graph, inputs)
             except Exception as error:  # it may never run: the forward graph goes on
-                return _Failed(error)
+                return _refusing(error)
 
-        return SerializableAOTDispatchCompiler(OutputCode, compile_backward)
+        return SerializableAOTDispatchCompiler(CompiledTrace, compile_backward)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -155,6 +150,7 @@ class TraceCache:
         if not self._enabled:
             yield
             return
+        saved = _saved()
         token = _in_use.set((self._options, self._report))
         try:
             with (
@@ -168,9 +164,19 @@ class TraceCache:
                 yield
         finally:
             _in_use.reset(token)
-        for entry in remove_oldest(self._folder.rglob("*"), self._options.cache_bytes // 8):
-            with contextlib.suppress(OSError):  # another process may have added one
+        if _saved() != saved:
+            self._prune()
+
+    def _prune(self) -> None:
+        for entry in oldest_beyond(self._options.cache_bytes // 8, self._folder.rglob("*")):
+            with contextlib.suppress(OSError):  # another process may have removed or added one
+                entry.unlink()
                 entry.parent.rmdir()
+
+
+def _saved() -> int:
+    """Traces that this process has written."""
+    return counters["aot_autograd"]["autograd_cache_saved"]
 
 
 def _is_told_by_its_key(module: fx.GraphModule, example_inputs: Sequence[Any]) -> bool:
